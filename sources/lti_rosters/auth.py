@@ -1,0 +1,256 @@
+"""Authentication: a signed assertion becomes an access token, shared by all courses of a registration."""
+
+import json
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import jwt
+
+from .errors import LtiRostersError, RefusedError, ScopeError
+from .registration import Registration
+from .transport import Answer, Call, Effort, Transport
+
+SCOPE = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+DEPLOYMENT_CLAIM = "https://purl.imsglobal.org/spec/lti/claim/deployment_id"
+ASSERTION_LIFE = 300  # seconds from iat to exp; Canvas and Sakai refuse much more
+BACKDATED = 10  # seconds; Moodle refuses an iat that lies ahead of its own clock by one second
+DEFAULT_LIFE = 3600.0  # seconds, where expires_in is missing (Security Framework §4.1)
+MARGIN = 30.0  # seconds before its expiry at which a token is renewed, or a tenth of its life if that is less
+PROBING_PAUSE = 60.0  # seconds between renewals once renewing has helped nobody
+FRUITLESS = 3  # renewals in a row that helped nobody
+SKEW_WORTH_TELLING = 20.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token; *expires_at* in monotonic seconds."""
+
+    value: str = field(repr=False)
+    expires_at: float
+
+
+@dataclass(slots=True)
+class Tokens:
+    """The token of one registration: asked for once, shared by all threads, renewed when due or refused."""
+
+    registration: Registration
+    transport: Transport
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time
+    _current: Token | None = field(default=None, repr=False)
+    _failure: LtiRostersError | None = None
+    _last_served: float = float("-inf")
+    _last_renewal: float = float("-inf")
+    _fruitless: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def token(self, effort: Effort) -> Token:
+        """Return the token in force, a new one if none is; raises RefusedError, ScopeError or a transport's error.
+
+        A failure is final for the run: no further course of the registration asks again.
+        """
+        with self._lock:
+            if self._current is None or self.clock() >= self._current.expires_at:
+                self._current = self._ask(effort)
+            return self._current
+
+    def renew(self, refused: Token, asked_at: float, effort: Effort) -> Token | None:
+        """Return another token in place of one *refused*, or None where another would not help.
+
+        It would not where the token has served another request since this one was sent at *asked_at*
+        (the refusal is about the course), nor again and again where renewing has helped nobody.
+        """
+        with self._lock:
+            if self._current is not None and self._current is not refused:
+                return self._current
+            if self._last_served > asked_at:
+                return None
+            is_probing = self._fruitless >= FRUITLESS
+            if is_probing and self.clock() - self._last_renewal < PROBING_PAUSE:
+                return None
+            self._current = self._ask(effort)
+            self._last_renewal = self.clock()
+            self._fruitless += 1
+            return self._current
+
+    def served(self, token: Token) -> None:
+        """Note that *token* was accepted just now."""
+        if token is self._current:
+            self._last_served = self.clock()
+            self._fruitless = 0
+
+    def _ask(self, effort: Effort) -> Token:
+        if self._failure is not None:
+            raise self._failure
+        # The token serves every course, so the deadline of the one that happens to ask is not its bound.
+        own = Effort(self.clock() + self.registration.options.roster_timeout)
+        asked_at = self.clock()
+        try:
+            answer = self.transport.exchange(self._call(), own)
+            return read_token(answer, self.registration, asked_at=asked_at, now=self.now())
+        except LtiRostersError as error:
+            self._failure = error
+            raise
+        finally:
+            effort.requests += own.requests
+            effort.retries += own.retries
+            effort.throttles += own.throttles
+
+    def _call(self) -> Call:
+        headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+        return Call("POST", self.registration.token_url, lambda: headers, self._form)
+
+    def _form(self) -> bytes:
+        form = {
+            "grant_type": "client_credentials",
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": assertion(self.registration, now=self.now()),
+            "scope": SCOPE,
+        }
+        return urlencode(form).encode("ascii")
+
+
+def assertion(registration: Registration, *, now: float) -> str:
+    """Sign a client assertion (Security Framework §4.1.1, LTI Core §6.2); a new jti at every call.
+
+    *now* is Unix time in seconds. iss and sub are the client id, aud is one string.
+    """
+    key = registration.key
+    if key is None:
+        raise RefusedError("there is no private key to sign with.", where=registration.name)
+    issued_at = int(now) - BACKDATED
+    claims: dict[str, Any] = {
+        **registration.extra_claims,
+        "iss": registration.extra_claims.get("iss", registration.client_id),
+        "sub": registration.client_id,
+        "aud": registration.audience,
+        "iat": issued_at,
+        "exp": issued_at + ASSERTION_LIFE,
+        "jti": uuid.uuid4().hex,
+    }
+    if registration.deployment_id is not None:
+        claims[DEPLOYMENT_CLAIM] = registration.deployment_id
+    return jwt.encode(claims, key.private_key, algorithm="RS256", headers={"kid": key.kid})
+
+
+def read_token(answer: Answer, registration: Registration, *, asked_at: float, now: float) -> Token:
+    """Read the answer of a token endpoint (RFC 6749 §5); its content type does not matter (Moodle: text/html).
+
+    Raises ScopeError without the membership scope, RefusedError for anything else that is no token.
+    """
+    fields = _json_object(answer.body)
+    value = fields.get("access_token")
+    if answer.status not in (200, 201) or not isinstance(value, str) or not _is_token(value):
+        raise _refusal(answer, fields, registration, now)
+    kind = fields.get("token_type")
+    if isinstance(kind, str) and kind.strip().lower() not in ("bearer", ""):
+        raise RefusedError(
+            "the token endpoint granted a token that is no bearer token.", where=registration.name
+        )
+    _check_scope(fields.get("scope"), registration)
+    life = _life(fields.get("expires_in"))
+    return Token(value, asked_at + life - min(MARGIN, life / 10))
+
+
+def _check_scope(granted: object, registration: Registration) -> None:
+    """A scope that is missing is the one asked for (RFC 6749 §5.1); one that is there must hold ours."""
+    if granted is None:
+        return
+    scopes = granted.split() if isinstance(granted, str) else granted
+    if not isinstance(scopes, list) or SCOPE not in scopes:
+        raise ScopeError(
+            "a token was granted without the membership scope.",
+            where=registration.name,
+            remedy="Turn on Names and Role Provisioning for this tool in the platform's registration.",
+        )
+
+
+def _life(value: object) -> float:
+    """Seconds from expires_in: a number, a number as text; nonsense counts as missing, 0 and less as already over."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return DEFAULT_LIFE
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - NaN
+        return DEFAULT_LIFE
+    return max(0.0, min(float(value), 86_400.0))
+
+
+def _refusal(
+    answer: Answer, fields: Mapping[str, Any], registration: Registration, now: float
+) -> RefusedError:
+    code = fields.get("error")
+    told = _told(answer, fields)
+    where = f"{registration.name}, token"
+    if code == "invalid_scope":
+        return ScopeError(
+            f"the platform refuses the membership scope{told}.",
+            where=where,
+            remedy="Turn on Names and Role Provisioning for this tool in the platform's registration.",
+            http_status=answer.status,
+        )
+    if answer.status in (200, 201):
+        what = f"the token endpoint answered {answer.status} without a token{told}."
+        return RefusedError(what, where=where, remedy="Is token_url right?", http_status=answer.status)
+    return RefusedError(
+        f"{registration.token_url} refused our assertion (status {answer.status}{told}).",
+        where=where,
+        remedy=_causes(answer, registration, now),
+        http_status=answer.status,
+    )
+
+
+def _causes(answer: Answer, registration: Registration, now: float) -> str:
+    skew = clock_skew(answer, now)
+    if skew is not None and abs(skew) > SKEW_WORTH_TELLING:
+        side = "ahead of" if skew > 0 else "behind"
+        return f"This machine's clock is {abs(skew):.0f} s {side} the platform's: set it right."
+    if answer.status in (404, 405, 410):
+        return "Is token_url right?"
+    kid = registration.key.kid if registration.key else "?"
+    return (
+        f"Likely: client_id {registration.client_id} is not known or not enabled there; or the platform does not hold "
+        f"our public key with kid {kid} (its copy of our JWKS may be old); or the audience {registration.audience} "
+        "is not the one it expects (set audience)."
+    )
+
+
+def clock_skew(answer: Answer, now: float) -> float | None:
+    """Seconds by which this machine is ahead of the platform, from its Date header; None without one."""
+    try:
+        return now - parsedate_to_datetime(answer.headers["date"]).timestamp()
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def _told(answer: Answer, fields: Mapping[str, Any]) -> str:
+    """What the platform says, shortened, with anything that could be a token or an assertion left out."""
+    said = ": ".join(str(fields[name]) for name in ("error", "error_description") if fields.get(name))
+    if not said:
+        text = answer.body[:400].decode("utf-8", "replace").strip()
+        said = "an HTML page" if text[:1] == "<" else text
+    said = re.sub(r"[A-Za-z0-9_\-+/=.]{32,}", "…", " ".join(said.split()))
+    said = "".join(character for character in said if character.isprintable())[:200]
+    return f", it says: {said}" if said else ", with an empty body"
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _is_token(value: str) -> bool:
+    """Only what can stand in an Authorization header (RFC 6750 §2.1, tolerantly: visible ASCII)."""
+    return bool(value) and value.isascii() and value.isprintable() and " " not in value

@@ -1,0 +1,25 @@
+with
+
+source as (
+    select * from {{ lti_rosters.raw('memberships') }} as memberships
+)
+
+select
+    -- keys
+    context_key,
+    user_id,
+    registration,
+    context_id,
+    sync_id,
+    -- words
+    status,
+    primary_role,
+    name,
+    given_name,
+    family_name,
+    email,
+    -- times
+    synced_at
+from source
+-- `Deleted` means: not on the roster.
+where status is null or lower(status) <> 'deleted'

@@ -1,0 +1,34 @@
+with
+
+source as (
+    select * from {{ lti_rosters.raw('roster_syncs', is_required=true) }} as roster_syncs
+),
+
+committed_loads as (
+    select load_id
+    from {{ lti_rosters.raw('_dlt_loads', is_required=true) }} as loads
+    where status = 0
+)
+
+select
+    -- keys
+    sync_id,
+    context_key,
+    registration,
+    roster_sync_id,
+    -- words
+    outcome,
+    memberships_url,
+    role_filter,
+    error_type,
+    -- times
+    started_at,
+    coalesce(finished_at, started_at) as finished_at
+from source
+where
+    -- Each job of a package commits by itself: a row counts once its whole load is in.
+    _dlt_load_id in (select load_id from committed_loads)
+    -- A resource link's roster is a subset and decides nothing about the course.
+    and resource_link_id is null
+    -- The second catalogue entry of one course was not read: it says nothing either.
+    and (error_type is null or error_type <> 'duplicate_context')

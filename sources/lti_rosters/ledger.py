@@ -1,0 +1,215 @@
+"""What the destination holds: the roster in force of every context, as far as it was committed (design §3).
+
+The destination is asked, not dlt's state: a state blob grows with every course and is written anew each run.
+"""
+
+import threading
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from dlt.destinations.sql_client import SqlClientBase
+
+from .container import Member
+from .errors import DestinationError
+
+CHUNK = 50_000  # rows fetched at once
+
+# A load is committed once dlt has noted it; each job of a package commits by itself before that.
+COMMITTED = "_dlt_load_id IN (SELECT load_id FROM {_dlt_loads} WHERE status = 0)"
+
+# The last two complete syncs of each course, with how many people the log has of them.
+COMPLETE_SYNCS = f"""
+WITH complete AS (
+    SELECT
+        context_key, sync_id, roster_hash, member_count, role_filter,
+        ROW_NUMBER() OVER (PARTITION BY context_key ORDER BY finished_at DESC, sync_id DESC) AS place
+    FROM {{roster_syncs}}
+    WHERE outcome = 'complete' AND resource_link_id IS NULL AND registration IN (%s) AND {COMMITTED}
+), logged AS (
+    SELECT sync_id, COUNT(DISTINCT user_id) AS people
+    FROM {{membership_log}}
+    WHERE sync_id IN (SELECT sync_id FROM complete WHERE place <= 2)
+    GROUP BY sync_id
+)
+SELECT complete.context_key, complete.sync_id, complete.roster_hash, complete.member_count, complete.place
+FROM complete LEFT JOIN logged ON logged.sync_id = complete.sync_id
+WHERE complete.place <= 2 AND COALESCE(logged.people, 0) = complete.member_count
+ORDER BY complete.context_key, complete.place
+"""  # noqa: S608 - names only
+
+# Which syncs wrote the rows that stand in a table; one for each course unless a load broke off half way.
+STANDING = """
+SELECT context_key, MIN(sync_id), MAX(sync_id), COUNT(DISTINCT user_id)
+FROM {table} WHERE registration IN (%s) GROUP BY context_key
+"""
+
+CONTEXTS = """
+SELECT context_key, registration, context_id, label, title, types, memberships_url, first_seen_at, delisted_at
+FROM {contexts} WHERE registration IN (%s)
+"""
+
+PEOPLE = "SELECT context_key, user_id FROM {memberships} WHERE registration IN (%s) ORDER BY context_key"
+
+MEMBERS = """
+SELECT user_id, status, name, given_name, family_name, middle_name, email, picture, lis_person_sourcedid,
+    lti11_legacy_user_id, extra
+FROM {memberships} WHERE context_key = %s
+"""
+
+RAW_ROLES = "SELECT user_id, raw_role FROM {membership_roles} WHERE context_key = %s"
+
+ROLES = "SELECT role_uri, vocabulary, principal_role, sub_role, is_core, is_deprecated, canonical_uri FROM {roles}"
+
+REGISTRATIONS = "SELECT registration, provider, issuer, client_id, deployment_id FROM {registrations}"
+
+
+@dataclass(slots=True)
+class ContextFacts:
+    """A row of `contexts`, as it stands or as it is to be."""
+
+    context_key: str
+    registration: str
+    context_id: str
+    label: str | None
+    title: str | None
+    types: str | None
+    memberships_url: str | None
+    first_seen_at: datetime
+    delisted_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class InForce:
+    """The roster in force of one context: *roster_hash* is None where it has to be written again."""
+
+    sync_id: str
+    roster_hash: str | None
+    member_count: int
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What is committed about the registrations of a run; read once before it, people and members on demand."""
+
+    client: SqlClientBase[Any] | None = None
+    registrations: tuple[str, ...] = ()
+    in_force: dict[str, InForce] = field(default_factory=dict)
+    contexts: dict[str, ContextFacts] = field(default_factory=dict)
+    roles: frozenset[tuple[Any, ...]] = frozenset()
+    registration_rows: frozenset[tuple[Any, ...]] = frozenset()
+    _people: "dict[str, array[int]] | None" = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def people(self, context_key: str) -> frozenset[int]:
+        """`hash()` of the user id of everybody on the roster in force.
+
+        All courses are fetched with one query at the first call, and kept as eight bytes a person.
+        """
+        with self._lock:
+            if self._people is None:
+                self._people = self._fetch_people()
+        return frozenset(self._people.get(context_key, ()))
+
+    def members(self, context_key: str) -> list[Member]:
+        """Everybody on the roster in force with every field; one query a course, for the rare need of them."""
+        with self._lock:
+            roles: dict[str, list[str]] = {}
+            for user_id, raw_role in self._fetch(RAW_ROLES, (context_key,)):
+                roles.setdefault(user_id, []).append(raw_role)
+            rows = list(self._fetch(MEMBERS, (context_key,)))
+        return [_member(row, roles.get(row[0], ())) for row in rows]
+
+    def _fetch_people(self) -> "dict[str, array[int]]":
+        people: "dict[str, array[int]]" = {}
+        for context_key, user_id in self._fetch(PEOPLE, self.registrations):
+            people.setdefault(context_key, array("q")).append(hash(user_id))
+        return people
+
+    def _fetch(self, query: str, parameters: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        if self.client is not None:
+            with self.client as client:
+                yield from _rows(client, query, parameters)
+
+
+def read_ledger(client: SqlClientBase[Any] | None, registrations: Sequence[str]) -> Ledger:
+    """Read what *client*'s dataset holds of *registrations*; an empty ledger where nothing was loaded yet.
+
+    Raises DestinationError when the destination cannot be asked.
+    """
+    ledger = Ledger(client, tuple(registrations))
+    if client is None or not registrations:
+        return ledger
+    try:
+        with client:
+            _read_in_force(ledger, client)
+            for row in _rows(client, CONTEXTS, ledger.registrations):
+                ledger.contexts[row[0]] = ContextFacts(*row)
+            ledger.roles = frozenset(_rows(client, ROLES, ()))
+            ledger.registration_rows = frozenset(_rows(client, REGISTRATIONS, ()))
+    except Exception as error:
+        raise DestinationError(
+            f"what was loaded before cannot be read ({type(error).__name__}).",
+            where="destination",
+            remedy="Check that it is up and that its tables in lti_raw are whole; nothing was read or changed.",
+        ) from error
+    return ledger
+
+
+def _read_in_force(ledger: Ledger, client: SqlClientBase[Any]) -> None:
+    for context_key, sync_id, roster_hash, count, place in _rows(client, COMPLETE_SYNCS, ledger.registrations):
+        if context_key not in ledger.in_force:
+            # Behind an incomplete one of a committed load: what stands in the tables is not this roster.
+            is_sound = place == 1
+            ledger.in_force[context_key] = InForce(sync_id, roster_hash if is_sound else None, count)
+    _doubt_half_written(ledger, client)
+
+
+def _doubt_half_written(ledger: Ledger, client: SqlClientBase[Any]) -> None:
+    """Forget the hash of every roster whose rows are not, all of them, those of the sync in force."""
+    standing = {row[0]: row[1:] for row in _rows(client, STANDING, ledger.registrations, table="memberships")}
+    for context_key, known in ledger.in_force.items():
+        expected = (known.sync_id, known.sync_id, known.member_count)
+        if standing.get(context_key, (known.sync_id, known.sync_id, 0)) != expected:
+            known.roster_hash = None
+    for context_key, first, last, _ in _rows(
+        client, STANDING, ledger.registrations, table="membership_roles"
+    ):
+        in_force = ledger.in_force.get(context_key)
+        if in_force is not None and (first, last) != (in_force.sync_id, in_force.sync_id):
+            in_force.roster_hash = None
+
+
+def _rows(
+    client: SqlClientBase[Any], query: str, parameters: Sequence[str], *, table: str | None = None
+) -> Iterator[tuple[Any, ...]]:
+    """Run *query* and yield its rows; `{name}` stands for a table, `IN (%s)` for as many parameters as there are."""
+    names = _Names(client, table)
+    sql = query.replace("IN (%s)", f"IN ({', '.join(['%s'] * len(parameters))})").format_map(names)
+    try:
+        with client.execute_query(sql, *parameters) as cursor:
+            while rows := cursor.fetchmany(CHUNK):
+                yield from map(tuple, rows)
+    except DestinationUndefinedEntity:
+        return  # nothing was loaded yet
+
+
+class _Names(dict[str, str]):
+    """The qualified name of each table that a query asks for."""
+
+    def __init__(self, client: SqlClientBase[Any], table: str | None) -> None:
+        super().__init__()
+        self._client = client
+        self._table = table
+
+    def __missing__(self, name: str) -> str:
+        asked = self._table if name == "table" and self._table else name
+        return self._client.make_qualified_table_name(asked)
+
+
+def _member(row: Sequence[Any], roles: Sequence[str]) -> Member:
+    user_id, status, *rest = row
+    return Member._make([user_id, status, tuple(sorted(roles)), *rest, None])

@@ -1,0 +1,209 @@
+"""Reads the rosters of one registration: each catalogue entry becomes one sync, whatever happens to it."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from .catalogue import ContextEntry
+from .claims import Claims
+from .container import Member
+from .errors import Interrupted, LtiRostersError, NotFoundError, UnreachableError
+from .fingerprint import context_key
+from .ledger import ContextFacts, Ledger
+from .nrps import Sheet
+from .registration import Registration
+from .roster import Reading, Rules, read_pages, read_roster
+from .sync import COMPLETE, DUPLICATE_CONTEXT, UNCHANGED, Sync, now, stored_url
+from .transport import Effort
+
+log = logging.getLogger(__name__)
+
+SILENT = 10  # courses in a row without an answer: from then on each is asked once, without repeats
+
+Pages = Callable[[ContextEntry, Effort], Iterator[Sheet]]
+
+
+class _DuplicateContext(Exception):  # noqa: N818 - not an error of the reading
+    """An earlier entry of the catalogue is the same context."""
+
+
+@dataclass(frozen=True, slots=True)
+class _InForce:
+    """The roster in force of one context (roster.Previous), asked of the ledger only when needed."""
+
+    ledger: Ledger
+    key: str
+    is_full: bool
+
+    @property
+    def roster_hash(self) -> str | None:
+        known = self.ledger.in_force.get(self.key)
+        return None if known is None or self.is_full else known.roster_hash
+
+    def people(self) -> frozenset[int]:
+        return self.ledger.people(self.key)
+
+    def members(self) -> list[Member]:
+        return self.ledger.members(self.key)
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads entries of one *registration* through *pages*; safe to share between threads."""
+
+    registration: Registration
+    pages: Pages
+    ledger: Ledger
+    claims: Claims
+    is_full: bool = False  # write even what is unchanged
+    clock: Callable[[], float] = time.monotonic
+    _by_url: dict[str, ContextFacts] = field(default_factory=dict)
+    _silent: int = 0
+
+    def __post_init__(self) -> None:
+        for facts in self.ledger.contexts.values():
+            if facts.registration == self.registration.name and facts.memberships_url:
+                self._by_url.setdefault(facts.memberships_url, facts)
+
+    def facts(self, entry: ContextEntry) -> ContextFacts:
+        """What is known of *entry* before it is read: its row of `contexts`, or the catalogue's own words."""
+        url = stored_url(entry.memberships_url)
+        known = self._by_url.get(url) if url else None
+        context_id = entry.context_id or url or entry.where
+        key = context_key(self.registration.name, context_id)
+        known = known or self.ledger.contexts.get(key)
+        if known is not None:
+            return replace(known, memberships_url=url or known.memberships_url, delisted_at=None)
+        return ContextFacts(
+            key, self.registration.name, context_id, entry.label, entry.title, None, url, first_seen_at=now()
+        )
+
+    def failed(self, entry: ContextEntry, error: LtiRostersError) -> Sync:
+        """The sync of an *entry* that could not even be asked for."""
+        sync = self._sync(entry, Effort(0.0))
+        sync.fail(error, page_read=True)
+        return sync
+
+    def read(self, index: int, entry: ContextEntry) -> Sync:
+        """Read the roster of *entry*, the *index*-th of the catalogue; raises nothing but Interrupted."""
+        is_probe = self._silent >= SILENT
+        effort = Effort(self.clock() + self.registration.options.roster_timeout, is_probe=is_probe)
+        sync = self._sync(entry, effort)
+        try:
+            self._read(index, entry, sync)
+        except Interrupted:
+            raise
+        except _DuplicateContext:
+            self._note_duplicate(sync)
+        except LtiRostersError as error:
+            sync.fail(error, page_read=sync.pages_read > 0)
+        except Exception as error:  # one failure stays one failure, a fault of our own included
+            self._note_bug(sync, error)
+        finally:
+            self.claims.tell(index, None)
+        self._silent = self._silent + 1 if sync.error_type == UnreachableError.error_type else 0
+        sync.finished_at = now()
+        return sync
+
+    def _sync(self, entry: ContextEntry, effort: Effort) -> Sync:
+        facts = self.facts(entry)
+        in_force = self.ledger.in_force.get(facts.context_key)
+        return Sync(
+            facts=facts,
+            where=entry.where,
+            effort=effort,
+            role_filter=self.registration.options.role,
+            roster_sync_id=in_force.sync_id if in_force else None,
+            is_never_read=in_force is None,
+        )
+
+    def _read(self, index: int, entry: ContextEntry, sync: Sync) -> None:
+        if entry.memberships_url is None:
+            reason = entry.unavailable or "the launch names no roster service"
+            raise NotFoundError(f"{reason}.", where=entry.where)
+        rules = _rules(self.registration)
+
+        def told(context_id: str | None) -> None:
+            if context_id is not None:
+                self._rename(sync, context_id)
+            if self.claims.tell(index, sync.facts.context_id):
+                raise _DuplicateContext
+
+        def walk() -> Reading:
+            return read_pages(_counted(self.pages(entry, sync.effort), sync), rules, on_context=told)
+
+        roster = read_roster(walk, lambda _: _InForce(self.ledger, sync.facts.context_key, self.is_full), rules)
+        if not self.claims.is_first(index, sync.facts.context_id):
+            raise _DuplicateContext
+        self._take_context(sync, roster.reading)
+        sync.roster = roster
+        sync.is_never_read = False
+        sync.outcome = UNCHANGED if roster.is_unchanged else COMPLETE
+        if not roster.is_unchanged:
+            sync.roster_sync_id = sync.sync_id
+
+    def _rename(self, sync: Sync, context_id: str) -> None:
+        """The platform's id wins over the catalogue's (design §3, identity of a context)."""
+        before = sync.facts
+        key = context_key(self.registration.name, context_id)
+        if key == before.context_key:
+            return
+        known = self.ledger.contexts.get(key)
+        first_seen_at = known.first_seen_at if known else before.first_seen_at
+        sync.facts = replace(before, context_key=key, context_id=context_id, first_seen_at=first_seen_at)
+        # A row under the catalogue's id stands only until the first reading; a course that was read stays.
+        if before.context_key in self.ledger.contexts and before.context_key not in self.ledger.in_force:
+            sync.placeholder = before.context_key
+        in_force = self.ledger.in_force.get(key)
+        sync.roster_sync_id = in_force.sync_id if in_force else None
+
+    def _take_context(self, sync: Sync, reading: Reading) -> None:
+        types = json.dumps(list(reading.types)) if reading.types else sync.facts.types
+        sync.facts = replace(
+            sync.facts,
+            label=reading.label or sync.facts.label,
+            title=reading.title or sync.facts.title,
+            types=types,
+        )
+
+    def _note_duplicate(self, sync: Sync) -> None:
+        sync.outcome, sync.roster = UNCHANGED, None
+        sync.error_type = DUPLICATE_CONTEXT
+        sync.error = "an earlier entry of the catalogue is the same context; this one was not needed."
+
+    def _note_bug(self, sync: Sync, error: Exception) -> None:
+        # The text of an unforeseen error may quote a member, so only its kind and place are told.
+        kind = type(error).__name__
+        frame = error.__traceback__
+        while frame and frame.tb_next:
+            frame = frame.tb_next
+        place = f"{frame.tb_frame.f_code.co_name}, line {frame.tb_lineno}" if frame else "?"
+        sync.fail(
+            LtiRostersError(
+                f"an unexpected {kind} in {place}.",
+                where=self.registration.name,
+                remedy="Please report it; nothing of this roster was changed.",
+            ),
+            page_read=True,
+        )
+        log.debug("unexpected %s in %s", kind, place)
+
+
+def _counted(sheets: Iterator[Sheet], sync: Sync) -> Iterator[Sheet]:
+    for sheet in sheets:
+        sync.pages_read += 1
+        yield sheet
+
+
+def _rules(registration: Registration) -> Rules:
+    options = registration.options
+    return Rules(
+        max_members=options.max_members,
+        max_pages=options.max_pages,
+        zero_bytes=options.zero_bytes,
+        repeated_next=options.repeated_next,
+        confirm_departures=options.confirm_departures,
+        role=options.role,
+    )

@@ -1,0 +1,66 @@
+"""One request and its answer to be, as scripts see it and as it is recorded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .reference_courses import Course
+from .reference_server import Reply, Request
+
+Kind = Literal["token", "roster", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request as a script sees it, and as it is recorded.
+
+    *page* is the number of the page asked for, *attempt* counts the requests for this very target so far;
+    both begin with 1. `serve()` makes the answer that would be given without a script:
+    change it with `replace`.
+    """
+
+    request: Request
+    kind: Kind
+    course: Course | None
+    page: int
+    attempt: int
+    serve: Callable[[], Reply] = field(repr=False, compare=False)
+
+    @property
+    def method(self) -> str:
+        """GET, POST, …"""
+        return self.request.method
+
+    @property
+    def target(self) -> str:
+        """Path and query as they came."""
+        return self.request.target
+
+    @property
+    def path(self) -> str:
+        """The path alone, as it came."""
+        return self.request.path
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query's parameters, decoded; the first of doubles."""
+        return dict(reversed(self.request.query))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers, names in lower case; the first of doubles."""
+        return {name.lower(): value for name, value in reversed(self.request.headers)}
+
+    @property
+    def at(self) -> float:
+        """When it came: time.monotonic(), seconds."""
+        return self.request.at
+
+    @property
+    def body(self) -> bytes:
+        """The body that came with it."""
+        return self.request.body
+
+
+Step = Reply | Callable[[Exchange], Reply | None] | None
+Script = Callable[[Exchange], Reply | None] | list[Step]

@@ -1,0 +1,250 @@
+"""One roster: read from its first page to its last, guarded, confirmed where somebody seems to have left.
+
+A roster is complete or it is an error; nothing in between leaves this module.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from .container import Member, Page, merge
+from .errors import LoopedError, MalformedError, TooLargeError
+from .fingerprint import roster_hash, row_hash
+from .nrps import Sheet
+from .roles import held, matches
+
+MOST_MALFORMED, MALFORMED_SHARE = 5, 10  # more than five and more than a tenth: not the roster that was meant
+MOST_EMPTY_PAGES = 10  # in a row; NRPS §2.4.2 allows an empty page with a next link, not a road of them
+LARGE_DROP, LARGE_DROP_SHARE = 20, 3  # people, and the part of the roster (a third)
+
+
+class Previous(Protocol):
+    """The roster in force, as the destination holds it."""
+
+    @property
+    def roster_hash(self) -> str | None:
+        """Its hash; None where there is none, or where it must be written again."""
+        ...
+
+    def people(self) -> frozenset[int]:
+        """`hash()` of the user id of everybody on it."""
+        ...
+
+    def members(self) -> list[Member]:
+        """Everybody on it, with every field."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What shapes and bounds the reading of a roster (design §5)."""
+
+    max_members: int | None = None
+    max_pages: int = 50_000
+    zero_bytes: str = "fail"
+    repeated_next: str = "fail"
+    confirm_departures: bool = True
+    role: str | None = None
+    identity: str = "keep"
+
+
+@dataclass(slots=True)
+class Reading:
+    """One walk through the pages; complete once `read_pages` has returned it."""
+
+    context_id: str | None = None
+    label: str | None = None
+    title: str | None = None
+    types: tuple[str, ...] = ()
+    members: dict[str, Member] = field(default_factory=dict)
+    pages: int = 0
+    malformed: int = 0
+    doubles: int = 0
+    is_unstable: bool = False  # somebody stood on two pages: the list moved while it was walked
+    differences_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """A complete roster and what its reading showed; *rows* are its members with their row hashes."""
+
+    reading: Reading
+    rows: list[tuple[Member, str]]
+    roster_hash: str
+    is_unchanged: bool
+    readings: int
+    departures: int = 0
+    arrivals: int = 0
+    before: int = 0  # how many the roster in force has that this reading could have shown
+    shown: int = 0  # how many it did show
+
+
+def read_roster(
+    read: Callable[[], Reading], previous_of: Callable[[str | None], Previous], rules: Rules
+) -> Roster:
+    """Read a roster and, where a departure has to be confirmed, read it once more (design §5).
+
+    *read* walks the pages once; what it raises is raised: then the roster failed and nothing of it counts.
+    *previous_of* gives the roster in force of the context id that the platform named.
+    """
+    reading = read()
+    previous = previous_of(reading.context_id)
+    roster = _roster(reading, previous, rules, readings=1)
+    if roster.is_unchanged or not rules.confirm_departures or not _is_doubtful(roster):
+        return roster
+    return _roster(_united(reading, read()), previous, rules, readings=2)
+
+
+def read_pages(
+    sheets: Iterable[Sheet], rules: Rules, *, on_context: Callable[[str | None], None] = lambda _: None
+) -> Reading:
+    """Walk *sheets* to their end. *on_context* hears the context id as soon as the first page tells it.
+
+    Raises LoopedError, TooLargeError and MalformedError where the walk cannot be trusted to be whole.
+    """
+    reading = Reading()
+    seen: set[str] = set()
+    empty_in_a_row = 0
+    for sheet in sheets:
+        page = sheet.page
+        brought = _take(reading, page, rules)
+        if reading.pages == 1:
+            reading.differences_url = sheet.differences_url
+            on_context(reading.context_id)
+        if sheet.next_url is None:
+            break
+        if sheet.next_url in seen:
+            if rules.repeated_next == "end":
+                break
+            raise _looped("a next link that was followed before")
+        seen.add(sheet.next_url)
+        empty_in_a_row = 0 if page.members or page.malformed else empty_in_a_row + 1
+        if (page.members and not brought and not page.malformed) or empty_in_a_row > MOST_EMPTY_PAGES:
+            raise _looped("pages that bring nobody new")
+        if reading.pages >= rules.max_pages:
+            raise TooLargeError(f"the roster has more than {rules.max_pages} pages.", remedy="Raise max_pages.")
+    _check_malformed(reading)
+    return reading
+
+
+def _take(reading: Reading, page: Page, rules: Rules) -> bool:
+    """Add *page* to *reading*; return whether it brought somebody new."""
+    reading.pages += 1
+    if page.empty_body:
+        _take_empty_body(reading, rules)
+        return False
+    _take_context(reading, page)
+    reading.malformed += page.malformed
+    members, before = reading.members, len(reading.members)
+    doubles = 0
+    for member in page.members:
+        known = members.get(member.user_id)
+        members[member.user_id] = member if known is None else merge(known, member)
+        doubles += known is not None
+    brought = len(members) - before
+    reading.doubles += doubles
+    if doubles and before and doubles > _doubles_within(page):
+        reading.is_unstable = True
+    if rules.max_members is not None and len(members) > rules.max_members:
+        raise TooLargeError(
+            f"the roster has more than {rules.max_members} members.", remedy="Raise max_members to read it."
+        )
+    return brought > 0
+
+
+def _doubles_within(page: Page) -> int:
+    """How many of a page's members repeat one of the same page (several enrolments of one person)."""
+    return len(page.members) - len({member.user_id for member in page.members})
+
+
+def _take_empty_body(reading: Reading, rules: Rules) -> None:
+    if reading.pages == 1 and rules.zero_bytes != "empty":
+        raise MalformedError(
+            "the platform answered with no byte at all; whether the course is empty cannot be told.",
+            remedy='Set zero_bytes = "empty" if this platform answers an empty course so.',
+        )
+
+
+def _take_context(reading: Reading, page: Page) -> None:
+    """The context as the first page that names it has it; another one later fails the roster (design §3)."""
+    if page.context_id is None:
+        return
+    if reading.context_id is None:
+        reading.context_id = page.context_id
+        reading.label, reading.title, reading.types = page.label, page.title, page.types
+    elif reading.context_id != page.context_id:
+        raise MalformedError("the context id changes from one page to another: two courses in one roster.")
+
+
+def _check_malformed(reading: Reading) -> None:
+    total = len(reading.members) + reading.malformed
+    if reading.malformed > MOST_MALFORMED and reading.malformed * MALFORMED_SHARE > total:
+        raise MalformedError(f"{reading.malformed} of {total} members cannot be read.")
+
+
+def _looped(what: str) -> LoopedError:
+    return LoopedError(
+        f"the platform's paging does not come to an end: {what}.",
+        remedy='Set repeated_next = "end" if its last page repeats its own link; else report it to the platform.',
+    )
+
+
+def _roster(reading: Reading, previous: Previous, rules: Rules, *, readings: int) -> Roster:
+    """Filter, add whom the filter cannot see, hash and compare."""
+    on_it = [member for member in reading.members.values() if member.status != "Deleted"]
+    if rules.role is not None:
+        on_it = [member for member in on_it if _matches(member, rules.role)]
+    hashes = [row_hash(member) for member in on_it]
+    content = roster_hash(hashes, (rules.identity, None, rules.role))
+    rows = list(zip(on_it, hashes, strict=True))
+    if content == previous.roster_hash:
+        return Roster(reading, rows, content, True, readings)
+    present = {member.user_id for member in on_it}
+    if rules.role is None:
+        before = previous.people()
+    else:
+        seen, others = _split(previous.members(), rules.role)
+        before = frozenset(hash(member.user_id) for member in seen)
+        rows += [(member, row_hash(member)) for member in others if member.user_id not in present]
+    now = {hash(user_id) for user_id in present}
+    return Roster(
+        reading,
+        rows,
+        content,
+        False,
+        readings,
+        departures=len(before - now),
+        arrivals=len(now - before),
+        before=len(before),
+        shown=len(on_it),
+    )
+
+
+def _split(members: list[Member], role: str) -> tuple[list[Member], list[Member]]:
+    """Whom a reading filtered by *role* can show, and whom it says nothing about (design §5, role filter)."""
+    seen = [member for member in members if _matches(member, role)]
+    return seen, [member for member in members if not _matches(member, role)]
+
+
+def _matches(member: Member, role: str) -> bool:
+    return matches(role, (uri for uri, _ in held(member.roles).roles))
+
+
+def _is_doubtful(roster: Roster) -> bool:
+    """Whether a second reading has to confirm the first (design §5, departures).
+
+    A list that moved under its own paging is read again as well: who was shifted off a page is nowhere else.
+    """
+    if roster.reading.pages > 1 and (roster.departures or roster.reading.is_unstable):
+        return True
+    is_large = roster.departures >= LARGE_DROP and roster.departures * LARGE_DROP_SHARE >= roster.before
+    is_emptied = roster.before > 0 and roster.shown == 0
+    return is_large or is_emptied
+
+
+def _united(first: Reading, second: Reading) -> Reading:
+    """Who is in either of two complete readings, with the second's values where it has them (design §5)."""
+    if first.context_id != second.context_id:
+        raise MalformedError("the context id changed between two readings of the same roster.")
+    second.members = {**first.members, **second.members}
+    return second

@@ -1,0 +1,204 @@
+"""The dlt source: rosters fan out into the raw tables, each with its own keys and its own way to merge."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import dlt
+from dlt.common.configuration import configspec
+from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.pipeline import SupportsPipeline
+from dlt.destinations.sql_client import SqlClientBase
+from dlt.extract import DltResource, DltSource
+
+from .batches import Batch, Gatherer, Written
+from .harvest import Harvest, Plan, narrowed, plans
+from .ledger import ContextFacts, Ledger, read_ledger
+from .roles import held, read_role, vocabulary
+from .roster import Roster
+from .settings import read_settings
+from .sync import COMPLETE, Sync
+from .tables import TABLES, Table
+
+SECTION = "lti_rosters"
+KEPT = "roster_syncs"  # loaded whatever else is selected: without it nobody could tell what the rest is worth
+
+
+@configspec
+class NoSettings(BaseConfiguration):
+    """Keeps dlt from filling the source's arguments: it would take a bare ROLE or TIMEOUT of the environment."""
+
+
+class RosterSource(DltSource):
+    """The source; selecting some of its resources keeps `roster_syncs` loading."""
+
+    def with_resources(self, *resource_names: str) -> "RosterSource":
+        """Return a copy of the source with *resource_names* and `roster_syncs` selected."""
+        return super().with_resources(*dict.fromkeys([*resource_names, KEPT]))  # type: ignore[return-value]
+
+
+@dlt.source(name="lti_rosters", section=SECTION, max_table_nesting=0, spec=NoSettings, _impl_cls=RosterSource)
+def lti_rosters(
+    contexts: Any = None,
+    *,
+    registrations: Sequence[str] = (),
+    context_ids: Sequence[str] = (),
+    limit: int | None = None,
+    full: bool = False,
+    fail_fast: bool = False,
+    stop: threading.Event | None = None,
+    on_sync: Callable[[Sync], None] | None = None,
+    **options: Any,
+) -> Iterator[DltResource]:
+    """Read LTI course rosters: memberships, roles, contexts, and one row per attempt.
+
+    Registrations and their secrets come from dlt's configuration (`[sources.lti_rosters.registrations.<name>]`).
+
+    Args:
+        contexts: A mapping of registration to catalogue, or one catalogue where there is one registration.
+        registrations: Names of the registrations to read; all by default.
+        context_ids: Read these contexts only.
+        limit: Read at most so many contexts.
+        full: Write every roster, unchanged ones too.
+        fail_fast: Stop at the first failure instead of going on with the rest.
+        stop: Set it to stop early: what is complete is loaded, the rest stays as it is.
+        on_sync: Called with every sync as it ends.
+        options: The options of the settings (`role`, `page_size`, `concurrency`, …), for all registrations.
+
+    Raises:
+        ConfigurationError: A fault of the settings that concerns every registration.
+    """
+    settings = read_settings(contexts=contexts, overrides=options, only=registrations)
+
+    def rosters() -> Iterator[Batch]:
+        ledger = read_ledger(_sql_client(), [*settings.faulty, *(each.name for each in settings.registrations)])
+        made = narrowed(plans(settings), ledger, context_ids=context_ids, limit=limit)
+        harvest = Harvest(
+            made, ledger, stop=stop or threading.Event(), is_full=full, is_fail_fast=fail_fast
+        )
+        yield from _batches(harvest, on_sync or _ignore)
+
+    read = dlt.resource(rosters, name="rosters", selected=False)
+    for table in TABLES.values():
+        yield read | _transformer(table)
+
+
+def _ignore(sync: Sync) -> None:
+    """Without a listener, a sync is only written."""
+
+
+def _transformer(table: Table) -> Any:
+    """The resource of one table: takes its part of each batch."""
+
+    def part(batch: Batch) -> Iterator[Any]:
+        if table.name in batch:
+            yield batch[table.name]
+
+    return dlt.transformer(  # type: ignore[call-overload]  # dlt's stubs know no merge options yet
+        part,
+        name=table.name,
+        write_disposition=_disposition(table),
+        primary_key=table.key,
+        columns=_columns(table),
+    )
+
+
+def _disposition(table: Table) -> Mapping[str, str]:
+    """delete-insert with a primary key: the one strategy that a copy repeated after a crash leaves without doubles."""
+    disposition = {"disposition": "merge", "strategy": "delete-insert"}
+    if table.scope:
+        disposition["destination_scope"] = f"{table.scope} IN (SELECT {table.scope} FROM {{staging_table}})"
+    if table.marker:
+        disposition["source_filter"] = f"{table.marker} <> ''"
+    return disposition
+
+
+def _columns(table: Table) -> dict[str, dict[str, Any]]:
+    return {
+        column.name: {
+            "name": column.name,
+            "data_type": column.type,
+            "nullable": column.is_nullable,
+            "description": column.description,
+        }
+        for column in table.columns
+    }
+
+
+def _sql_client() -> SqlClientBase[Any] | None:
+    """How to ask the destination of the running pipeline; None where there is nothing to ask (yet)."""
+    pipeline: SupportsPipeline = dlt.current.pipeline()
+    try:
+        return pipeline.sql_client()  # type: ignore[attr-defined,no-any-return]
+    except Exception:  # no destination, or one without SQL
+        return None
+
+
+def _batches(harvest: Harvest, on_sync: Callable[[Sync], None]) -> Iterator[Batch]:
+    """Turn the syncs of *harvest* into batches of rows; what is unchanged brings no row but its sync's."""
+    gatherer = Gatherer(dlt.current.load_package_state()["load_id"])
+    ledger = harvest.ledger
+    known_roles = {row[0] for row in ledger.roles}
+    _add_registrations(gatherer, harvest.made, ledger)
+    for sync in harvest.syncs():
+        gatherer.add_row("roster_syncs", sync.row())
+        _add_context(gatherer, sync.facts, ledger, sync.placeholder)
+        if sync.outcome == COMPLETE and sync.roster is not None:
+            _add_unknown_roles(gatherer, sync.facts.registration, sync.roster, known_roles)
+            yield from gatherer.add(_written(sync.facts, sync, sync.roster))
+        on_sync(sync)
+    _add_vocabulary(gatherer, ledger)
+    for facts in harvest.delisted():
+        _add_context(gatherer, facts, ledger, None)
+    yield from gatherer.flush()
+
+
+def _written(facts: ContextFacts, sync: Sync, roster: Roster) -> Written:
+    return Written(
+        facts.context_key, facts.registration, facts.context_id, sync.sync_id, sync.finished_at, roster.rows
+    )
+
+
+def _add_context(gatherer: Gatherer, facts: ContextFacts, ledger: Ledger, placeholder: str | None) -> None:
+    if placeholder is not None:
+        gatherer.add_row("contexts", (placeholder, facts.registration, "", None, None, None, None, None, None))
+    if ledger.contexts.get(facts.context_key) != facts:
+        gatherer.add_row(
+            "contexts",
+            (
+                facts.context_key,
+                facts.registration,
+                facts.context_id,
+                facts.label,
+                facts.title,
+                facts.types,
+                facts.memberships_url,
+                facts.first_seen_at,
+                facts.delisted_at,
+            ),
+        )
+
+
+def _add_registrations(gatherer: Gatherer, made: Sequence[Plan], ledger: Ledger) -> None:
+    for plan in made:
+        each = plan.registration
+        if plan.failure is None:
+            row = (each.name, each.provider, each.issuer, each.client_id, each.deployment_id)
+            if row not in ledger.registration_rows:
+                gatherer.add_row("registrations", row)
+
+
+def _add_unknown_roles(gatherer: Gatherer, registration: str, roster: Roster, known: set[str]) -> None:
+    for member, _ in roster.rows:
+        if held(member.roles).unknown:
+            for role in map(read_role, member.roles):
+                if role.vocabulary == "unknown" and role.role_uri not in known:
+                    known.add(role.role_uri)
+                    gatherer.add_row("roles", (role.role_uri, registration, *role[1:]))
+
+
+def _add_vocabulary(gatherer: Gatherer, ledger: Ledger) -> None:
+    for role in vocabulary():
+        if tuple(role) not in ledger.roles:
+            gatherer.add_row("roles", (role.role_uri, None, *role[1:]))
+

@@ -1,0 +1,336 @@
+"""Talking to one registration's platform: hosts pinned, calls repeated where that helps, pace kept, bodies bounded."""
+
+import email.utils
+import itertools
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from . import http, inflate
+from .errors import (
+    Interrupted,
+    LoopedError,
+    LtiRostersError,
+    MalformedError,
+    OtherHostError,
+    RosterTimeoutError,
+    ThrottledError,
+    TooLargeError,
+    UnreachableError,
+)
+from .pace import Pace
+from .urls import origin
+
+RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+REPOSTED = frozenset({307, 308})  # the redirects that keep method and body (RFC 9110 §15.4)
+MOST_REDIRECTS = 5
+CONNECT_TIMEOUT = 10.0  # seconds; a platform that is up accepts a connection in far less
+BACKOFF = 0.5  # seconds before the second attempt at most, doubled for each further one, all of it jittered
+LONGEST_BACKOFF = 30.0  # seconds
+CHUNK = 65_536  # bytes read at once
+MEGABYTE = 1_000_000
+NOT_REPEATED = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)  # asking again changes nothing
+
+
+@dataclass(slots=True)
+class Effort:
+    """What one roster may take and has cost: its *deadline* (monotonic seconds) and the counts of its requests.
+
+    A probe asks once: the platform has not answered for a while, and repeats would only take time.
+    """
+
+    deadline: float
+    is_probe: bool = False
+    requests: int = 0
+    retries: int = 0
+    throttles: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole response: *url* is the one that answered, after redirects; *body* is decoded and bounded."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request to be made, once or again: *headers* and *content* are asked for anew at every attempt."""
+
+    method: str
+    url: str
+    headers: Callable[[], Mapping[str, str]]
+    content: Callable[[], bytes] | None = None
+
+    @property
+    def host(self) -> str:
+        """The host asked, for messages."""
+        return _host(self.url)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """The limits of design §5 that hold for every request; seconds, bytes, counts."""
+
+    timeout: float = 60.0
+    max_body: int = 256 * MEGABYTE
+    max_attempts: int = 5
+    max_wait: float = 300.0
+
+
+@dataclass(slots=True)
+class Transport:
+    """Talks to the *origins* of one registration, named *where* in errors; safe to share between threads."""
+
+    where: str
+    origins: frozenset[str]
+    bounds: Bounds
+    pace: Pace
+    stop: threading.Event
+    clock: Callable[[], float] = time.monotonic
+    _client: httpx.Client = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._client = http.client()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._client.close()
+
+    def exchange(self, call: Call, effort: Effort) -> Answer:
+        """Make *call*, again where that can help, and return its answer, whatever its status.
+
+        Raises UnreachableError, RosterTimeoutError, ThrottledError, OtherHostError, LoopedError, TooLargeError,
+        MalformedError, and Interrupted when the run is asked to stop.
+        """
+        for attempt in itertools.count(1):
+            outcome = self._attempt(call, effort)
+            if isinstance(outcome, Answer) and not _is_passing(outcome):
+                self.pace.served(units_left(outcome.headers))
+                return outcome
+            throttled = isinstance(outcome, Answer) and is_throttled(outcome)
+            effort.throttles += throttled
+            wait = self._wait(call, outcome, attempt, effort)
+            if throttled:
+                self.pace.throttled(wait)
+            effort.retries += 1
+            if self.stop.wait(wait):
+                raise Interrupted
+        raise Interrupted  # pragma: no cover - the attempts are bounded by _wait
+
+    def _attempt(self, call: Call, effort: Effort) -> Answer | httpx.TransportError:
+        """One attempt, redirects followed; a fault of the connection is returned, to be weighed."""
+        try:
+            return self._follow(call, effort)
+        except NOT_REPEATED as error:
+            kind = type(error).__name__
+            raise MalformedError(f"a URL cannot be asked ({kind}).", where=self.where) from error
+        except httpx.TransportError as error:
+            if http.is_certificate_fault(error):
+                raise UnreachableError(
+                    f"{call.host} shows a certificate that does not verify.",
+                    where=self.where,
+                    remedy="If an authority of your own signed it, name its file in SSL_CERT_FILE.",
+                ) from error
+            return error
+
+    def _follow(self, call: Call, effort: Effort) -> Answer:
+        url = call.url
+        followed = REDIRECTS if call.content is None else REPOSTED
+        for _ in range(MOST_REDIRECTS + 1):
+            answer = self._once(call, url, effort)
+            location = answer.headers.get("location")
+            if answer.status not in followed or location is None:
+                return answer
+            url = urljoin(url, location)
+        raise LoopedError(f"{call.host} redirects more than {MOST_REDIRECTS} times.", where=self.where)
+
+    def _once(self, call: Call, url: str, effort: Effort) -> Answer:
+        self._check(url)
+        with self.pace.turn():
+            request = self._request(call, url, effort)
+            effort.requests += 1
+            response = self._client.send(request, stream=True, auth=None, follow_redirects=False)
+            try:
+                body = self._body(response, effort)
+            finally:
+                response.close()
+        return Answer(response.status_code, response.headers, body, url)
+
+    def _check(self, url: str) -> None:
+        """Refuse a URL outside the registration's origins: no token may leave them (design §7)."""
+        try:
+            is_ours = origin(url) in self.origins
+        except ValueError as error:
+            raise MalformedError("the platform sent a link that is no URL.", where=self.where) from error
+        if not is_ours:
+            raise OtherHostError(
+                f"a link leads to another host, {_host(url)}. Not followed.",
+                where=self.where,
+                remedy="Add it to allow_hosts of the registration if that is right.",
+            )
+
+    def _request(self, call: Call, url: str, effort: Effort) -> httpx.Request:
+        left = effort.deadline - self.clock()
+        if left <= 0:
+            raise self._out_of_time()
+        seconds = min(self.bounds.timeout, left)
+        return httpx.Request(
+            call.method,
+            http.without_userinfo(url),
+            headers={**self._client.headers, **call.headers()},
+            content=call.content() if call.content else None,
+            extensions={
+                "timeout": {
+                    "connect": min(CONNECT_TIMEOUT, seconds),
+                    "read": seconds,
+                    "write": seconds,
+                    "pool": seconds,
+                },
+                # Byte for byte: httpx would normalise the link that a platform wrote (RFC 8288 §3).
+                "target": http.target(url),
+            },
+        )
+
+    def _body(self, response: httpx.Response, effort: Effort) -> bytes:
+        """Read and decode a body ourselves: httpx neither bounds one nor sees that a compressed one is cut."""
+        decoder = inflate.decoder(response.headers.get("content-encoding", ""))
+        if decoder is None:
+            raise MalformedError("a body came in a coding that was not asked for.", where=self.where)
+        most, size, chunks = self.bounds.max_body, 0, []
+        for raw in response.iter_raw(CHUNK):
+            try:
+                decoded = decoder.read(raw, most + 1 - size)
+            except inflate.Damaged as error:
+                raise httpx.RemoteProtocolError("a compressed body is damaged") from error
+            size += sum(map(len, decoded))
+            chunks += decoded
+            if size > most:
+                raise self._too_large(response.status_code)
+            if self.clock() > effort.deadline:
+                raise self._out_of_time()
+            if self.stop.is_set():
+                raise Interrupted
+        if decoder.is_cut:
+            raise httpx.RemoteProtocolError("peer closed connection inside a compressed body")
+        return b"".join(chunks)
+
+    def _wait(self, call: Call, outcome: Answer | httpx.TransportError, attempt: int, effort: Effort) -> float:
+        """Return how many seconds to wait before the next attempt, or raise what the attempts end in."""
+        if self.clock() >= effort.deadline:
+            raise self._out_of_time()
+        is_answered = isinstance(outcome, Answer) and is_throttled(outcome)
+        most = 1 if effort.is_probe and not is_answered else self.bounds.max_attempts
+        if attempt >= most:
+            raise self._given_up(call, outcome, f"after {attempt} attempt{'s' * (attempt > 1)}")
+        told = retry_after(outcome.headers) if isinstance(outcome, Answer) else None
+        if told is None:
+            # Full jitter: no two workers come back at the same moment.
+            return random.uniform(0, min(LONGEST_BACKOFF, BACKOFF * 2.0 ** (attempt - 1)))  # noqa: S311
+        if told > self.bounds.max_wait or self.clock() + told > effort.deadline:
+            raise self._given_up(call, outcome, f"and asks to wait {told:.0f} s, longer than allowed")
+        return told
+
+    def _given_up(self, call: Call, outcome: Answer | httpx.TransportError, why: str) -> LtiRostersError:
+        if isinstance(outcome, httpx.TransportError):
+            return self._lost(call, outcome, why)
+        if is_throttled(outcome):
+            return ThrottledError(
+                f"{call.host} throttles us ({outcome.status}) {why}.",
+                where=self.where,
+                remedy="Lower concurrency or run at a quieter hour; max_wait and max_attempts bound the waiting.",
+                http_status=outcome.status,
+            )
+        return UnreachableError(
+            f"{call.host} answered {outcome.status} {why}.",
+            where=self.where,
+            remedy="The platform is down or in maintenance; the next run tries again.",
+            http_status=outcome.status,
+        )
+
+    def _lost(self, call: Call, error: httpx.TransportError, why: str) -> LtiRostersError:
+        if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
+            return RosterTimeoutError(
+                f"{call.host} sent no byte for {self.bounds.timeout:g} s, {why}.",
+                where=self.where,
+                remedy="Raise timeout, or set page_size so that each answer is smaller.",
+            )
+        if isinstance(error, httpx.RemoteProtocolError) and not _is_cut_off(error):
+            return MalformedError(f"{call.host} sent an answer that is not HTTP, {why}.", where=self.where)
+        return UnreachableError(
+            f"{call.host} cannot be reached ({str(error)[:120] or type(error).__name__}), {why}.",
+            where=self.where,
+            remedy="Check the URL, the network and the proxy; the next run tries again.",
+        )
+
+    def _out_of_time(self) -> RosterTimeoutError:
+        return RosterTimeoutError(
+            "the roster was not read within roster_timeout.",
+            where=self.where,
+            remedy="Raise roster_timeout, or set page_size.",
+        )
+
+    def _too_large(self, status: int) -> TooLargeError:
+        return TooLargeError(
+            f"one body is larger than {self.bounds.max_body // MEGABYTE} MB.",
+            where=self.where,
+            remedy="Raise max_body_mb, or set page_size.",
+            http_status=status,
+        )
+
+
+def is_throttled(answer: Answer) -> bool:
+    """Whether *answer* asks us to slow down: 429, or Canvas's 403 with its text or an empty bucket."""
+    if answer.status == 429:
+        return True
+    if answer.status != 403:
+        return False
+    units = units_left(answer.headers)
+    return b"rate limit exceeded" in answer.body[:2_000].lower() or (units is not None and units <= 0)
+
+
+def units_left(headers: Mapping[str, str]) -> float | None:
+    """What Canvas's cost bucket still holds; with a limit beside it, it is a count per day (Blackboard): None."""
+    if "x-rate-limit-limit" in headers:
+        return None
+    try:
+        return float(headers["x-rate-limit-remaining"])
+    except (KeyError, ValueError):
+        return None
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read Retry-After in seconds or as a date (RFC 9110 §10.2.3); None without one that can be read."""
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdecimal():
+        return float(value[:9])
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+        return max(0.0, moment.timestamp() - time.time())
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _is_passing(answer: Answer) -> bool:
+    return answer.status in RETRIED or is_throttled(answer)
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or "the platform"
+    except ValueError:
+        return "the platform"
+
+
+def _is_cut_off(error: httpx.RemoteProtocolError) -> bool:
+    text = str(error).lower()
+    return "disconnected" in text or "closed connection" in text or "damaged" in text

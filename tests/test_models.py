@@ -1,0 +1,686 @@
+"""The models and their runner, on raw tables made by hand in a DuckDB file."""
+
+import os
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from lti_rosters import models
+from lti_rosters.errors import ConfigurationError, DestinationError
+from lti_rosters.models import Built, Warehouse, build
+from models.raw_tables import (
+    BROKEN_OFF,
+    CONTEXT_ROLE,
+    INSTRUCTOR,
+    LEARNER,
+    MENTOR,
+    NON_CREDIT_LEARNER,
+    TEACHING_ASSISTANT,
+    TEST_USER,
+    RawTables,
+    context_key,
+    hand_made,
+    moment,
+    url,
+)
+
+AS_OF = moment("11-21")
+MARTS = ("active_learners", "course_staffing", "courses", "current_memberships", "sync_freshness")
+COUNTS = (
+    "active_learners",
+    "active_learners_also_staff",
+    "inactive_learners",
+    "active_staff",
+    "teaching_assistants",
+    "mentors",
+    "members",
+    "unknown_roles",
+)
+Row = tuple[Any, ...]
+Query = Callable[[str], list[Row]]
+
+
+def rows(path: Path, query: str) -> list[Row]:
+    """Return what *query* gives in a session whose times are UTC."""
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        return connection.execute(query).fetchall()
+
+
+def every_case() -> RawTables:
+    """Return the hand-made courses of the definition, and a registration for each other rule."""
+    raw = hand_made()
+    readings(raw)
+    identities(raw)
+    filters(raw)
+    oddities(raw)
+    return raw
+
+
+def readings(raw: RawTables) -> None:
+    """Add courses of registration `r`, one for each history of attempts."""
+    for context_id in (
+        "unchanged",
+        "unavailable",
+        "too_large",
+        "linked",
+        "doubled",
+        "uncommitted",
+        "edge",
+        "old",
+    ):
+        raw.context("r", context_id)
+        raw.member("r", context_id, "ann", (LEARNER,))
+    for context_id in ("unchanged", "unavailable", "too_large", "doubled"):
+        raw.sync("r", context_id, "11-02", "complete")
+    raw.sync("r", "unchanged", "11-20", "unchanged")
+    raw.sync("r", "unavailable", "11-20 06:00", "unavailable", error_type="not_found")
+    raw.sync("r", "too_large", "11-20", "too_large", error_type="too_large")
+    raw.sync("r", "doubled", "11-20", "unchanged", error_type="duplicate_context")
+    raw.sync("r", "linked", "11-19 12:00", "complete")
+    raw.sync("r", "linked", "11-20", "failed", resource_link_id="link", error_type="refused")
+    raw.sync("r", "uncommitted", "11-20", "complete", _dlt_load_id=BROKEN_OFF)
+    raw.sync("r", "edge", "11-19 00:00", "complete")
+    raw.sync("r", "old", "11-18 23:59", "complete")
+    raw.context("r", "gone", delisted_at=moment("11-15"))
+    raw.member("r", "gone", "ann", (LEARNER,))
+    raw.sync("r", "gone", "11-14", "complete")
+
+
+def identities(raw: RawTables) -> None:
+    """Add courses of registration `i` whose key changed, or whose URL another course shares."""
+    raw.context("i", "platform", memberships_url=url("i", "catalogue"))
+    raw.member("i", "platform", "ann", (LEARNER,))
+    raw.sync("i", "catalogue", "11-18", "failed", error_type="unreachable")
+    raw.sync("i", "platform", "11-19 12:00", "complete", memberships_url=url("i", "catalogue"))
+    raw.sync("i", "catalogue", "11-20", "failed", error_type="throttled")
+    raw.context("i", "before", memberships_url=url("i", "shared"))
+    raw.context("i", "after", memberships_url=url("i", "shared"))
+    raw.sync("i", "before", "11-01", "complete", memberships_url=url("i", "shared"))
+    raw.sync("i", "after", "11-20", "complete", memberships_url=url("i", "shared"))
+    raw.context("j", "catalogue", memberships_url=url("i", "catalogue"))
+
+
+def filters(raw: RawTables) -> None:
+    """Add courses of registration `f`, each with everybody on it and read with another role filter."""
+    for context_id, role in {
+        "everybody": None,
+        "learner": LEARNER,
+        "non_credit": NON_CREDIT_LEARNER,
+        "instructor": INSTRUCTOR,
+        "assistant": TEACHING_ASSISTANT,
+        "mentor": MENTOR,
+        "strange": "urn:example:role#Stranger",
+    }.items():
+        raw.context("f", context_id)
+        for user_id, held in {
+            "ann": LEARNER,
+            "eve": INSTRUCTOR,
+            "kim": TEACHING_ASSISTANT,
+            "gil": MENTOR,
+        }.items():
+            raw.member("f", context_id, user_id, (held,))
+        raw.sync("f", context_id, "11-20", "complete", role_filter=role)
+    raw.context("f", "unchanged")
+    filtered = raw.sync("f", "unchanged", "11-19 12:00", "complete", role_filter=LEARNER)
+    raw.sync("f", "unchanged", "11-20", "unchanged", roster_sync_id=filtered)
+    raw.context("f", "lifted")
+    raw.sync("f", "lifted", "11-19 12:00", "complete", role_filter=LEARNER)
+    raw.sync("f", "lifted", "11-20", "complete")
+
+
+def oddities(raw: RawTables) -> None:
+    """Add course `odd` of registration `o` with odd statuses and roles."""
+    raw.context("o", "odd")
+    raw.sync("o", "odd", "11-20", "complete")
+    raw.member("o", "odd", "suspended", (LEARNER,), status="Suspended")
+    raw.member("o", "odd", "stateless", (LEARNER,), status=None)
+    raw.member("o", "odd", "roleless", ())
+    raw.member("o", "odd", "dangling", ("urn:example:never#Listed",))
+    raw.member("o", "odd", "mislabelled", (CONTEXT_ROLE.replace("#", "/Learner#") + "Instructor",))
+    raw.member(
+        "o",
+        "odd",
+        "school_teacher",
+        (CONTEXT_ROLE.replace("membership", "institution/person") + "Instructor",),
+    )
+    raw.member("o", "odd", "grader", (CONTEXT_ROLE.replace("#", "/Instructor#") + "Grader",))
+    raw.member("o", "odd", "resting_assistant", (INSTRUCTOR, TEACHING_ASSISTANT), status="Inactive")
+    raw.member("o", "odd", "resting_mentor", (MENTOR,), status="Inactive")
+    raw.member("o", "odd", "preview", (INSTRUCTOR, MENTOR, TEACHING_ASSISTANT, TEST_USER))
+    raw.member("o", "odd", "resting_preview", (LEARNER, TEST_USER), status="Inactive")
+    for role in ("ContentDeveloper", "Administrator", "Manager", "Officer", "Member"):
+        raw.member("o", "odd", role.lower(), (CONTEXT_ROLE + role,))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the cases' database, and the working directory of their build."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def built(home: Path) -> Built:
+    """Build the models over every case."""
+    path = every_case().write(home / "rosters.duckdb")
+
+    return build(Warehouse(adapter="duckdb", path=path), work_dir=home, as_of=AS_OF)
+
+
+@pytest.fixture(scope="module")
+def query(home: Path, built: Built) -> Query:
+    """Return a function that asks the built database."""
+    assert built.models
+    return lambda text: rows(home / "rosters.duckdb", text)
+
+
+def counts(query: Query, registration: str, context_id: str) -> dict[str, int | None]:
+    """Return the counts of one course."""
+    key = context_key(registration, context_id)
+    (row,) = query(f"select {', '.join(COUNTS)} from lti.active_learners where context_key = '{key}'")
+    return dict(zip(COUNTS, row, strict=True))
+
+
+def state(query: Query, registration: str, context_id: str) -> Row:
+    """Return a course's state, last complete reading and last attempt."""
+    key = context_key(registration, context_id)
+    (row,) = query(
+        f"select sync_state, last_complete_at, last_attempt_at from lti.courses where context_key = '{key}'"
+    )
+    return row
+
+
+# --- what an active learner is
+
+
+@pytest.mark.parametrize(
+    ("course", "expected"),
+    [
+        (("a", "busy"), (4, 1, 1, 3, 1, 1, 10, 1, "fresh", "11-20 12:00")),
+        (("a", "empty"), (0, 0, 0, 0, 0, 0, 0, 0, "fresh", "11-20 12:00")),
+        (("a", "never"), (None, None, None, None, None, None, None, None, "never", None)),
+        (("a", "stale"), (1, 0, 0, 0, 0, 0, 1, 0, "stale", "11-10 12:00")),
+        (("a", "failing"), (1, 0, 0, 0, 0, 0, 1, 0, "failing", "11-10 12:00")),
+        (("b", "busy"), (1, 0, 0, 0, 0, 0, 1, 0, "fresh", "11-20 12:00")),
+    ],
+)
+def test_active_learners_gives_the_hand_made_answers(
+    query: Query, course: tuple[str, str], expected: Row
+) -> None:
+    """Each hand-made course has the counts that were worked out by hand."""
+    key = context_key(*course)
+
+    found = query(f"select * from lti.active_learners where context_key = '{key}'")
+
+    label = course[1].upper()
+    at = moment(expected[-1]) if expected[-1] else None
+    assert [(course[0], key, course[1], label, f"The {course[1]} course", *expected[:-1], at)] == found
+
+
+def test_active_learners_has_the_columns_of_the_contract(query: Query) -> None:
+    """The columns stand in the contract's order."""
+    described = query("describe lti.active_learners")
+
+    keys = ("registration", "context_key", "context_id", "label", "title")
+    assert [*keys, *COUNTS, "sync_state", "last_complete_at"] == [row[0] for row in described]
+
+
+def test_those_who_count_are_named(query: Query) -> None:
+    """Ann, dan, hal and ned count in the busy course, and nobody else."""
+    key = context_key("a", "busy")
+
+    found = query(
+        f"select user_id from lti.current_memberships "
+        f"where context_key = '{key}' and counts_as_active_learner order by user_id"
+    )
+
+    assert found == [("ann",), ("dan",), ("hal",), ("ned",)]
+
+
+@pytest.mark.parametrize(
+    ("user_id", "flags"),
+    [
+        ("ann", {"is_learner", "counts_as_active_learner"}),
+        ("bob", {"is_learner"}),
+        ("dan", {"is_learner", "is_instructor", "is_staff", "counts_as_active_learner"}),
+        ("eve", {"is_instructor", "is_staff"}),
+        ("fay", {"is_learner", "is_test_user"}),
+        ("gil", {"is_mentor"}),
+        ("hal", {"is_learner", "counts_as_active_learner"}),
+        ("ivy", set()),
+        ("kim", {"is_instructor", "is_teaching_assistant", "is_staff"}),
+        ("lee", {"has_unknown_role"}),
+        ("ned", {"is_learner", "counts_as_active_learner"}),
+    ],
+)
+def test_roles_fold_into_flags(query: Query, user_id: str, flags: set[str]) -> None:
+    """Each hand-made member of the busy course has just these flags."""
+    names = [row[0] for row in query("describe lti.current_memberships") if row[1] == "BOOLEAN"]
+    key = context_key("a", "busy")
+
+    (found,) = query(
+        f"select {', '.join(names)} from lti.current_memberships "
+        f"where context_key = '{key}' and user_id = '{user_id}'"
+    )
+
+    assert flags == {name for name, holds in zip(names, found, strict=True) if holds}
+    assert None not in found
+
+
+def test_a_deleted_membership_is_on_no_roster(query: Query) -> None:
+    """Cat, whose status is Deleted, is not in current_memberships."""
+    assert query("select * from lti.current_memberships where user_id = 'cat'") == []
+
+
+def test_odd_statuses_and_roles_count_as_the_rules_say(query: Query) -> None:
+    """Unknown and missing statuses are not active; inactive staff are members only, test users nothing."""
+    assert counts(query, "o", "odd") == {
+        "active_learners": 1,  # mislabelled: Learner#Instructor is a learner
+        "active_learners_also_staff": 0,
+        "inactive_learners": 0,  # the preview student rests, too
+        "active_staff": 5,  # grader and the four officers of other kinds
+        "teaching_assistants": 0,
+        "mentors": 0,
+        "members": 14,
+        "unknown_roles": 1,  # a role without a row in roles is unknown
+    }
+
+
+# --- how well a roster is known
+
+
+@pytest.mark.parametrize(
+    ("course", "expected"),
+    [
+        (("a", "never"), ("never", None, "11-20 12:00")),
+        (("a", "failing"), ("failing", "11-10 12:00", "11-20 12:00")),
+        (("r", "unchanged"), ("fresh", "11-20", "11-20")),
+        (("r", "unavailable"), ("failing", "11-02", "11-20 06:00")),
+        (("r", "too_large"), ("failing", "11-02", "11-20")),
+        (("r", "linked"), ("fresh", "11-19 12:00", "11-19 12:00")),
+        (("r", "doubled"), ("stale", "11-02", "11-02")),
+        (("r", "uncommitted"), ("never", None, None)),
+        (("r", "edge"), ("fresh", "11-19", "11-19")),
+        (("r", "old"), ("stale", "11-18 23:59", "11-18 23:59")),
+        (("r", "gone"), ("stale", "11-14", "11-14")),
+        (("i", "platform"), ("failing", "11-19 12:00", "11-20")),
+        (("i", "before"), ("stale", "11-01", "11-01")),
+        (("i", "after"), ("fresh", "11-20", "11-20")),
+        (("j", "catalogue"), ("never", None, None)),
+    ],
+)
+def test_a_course_has_the_state_of_its_own_committed_attempts(
+    query: Query, course: tuple[str, str], expected: tuple[str, str | None, str | None]
+) -> None:
+    """Links, doubled entries, others at the URL and uncommitted loads say nothing; an earlier id does."""
+    times = [moment(at) if at else None for at in expected[1:]]
+
+    assert (expected[0], *times) == state(query, *course)
+
+
+def test_an_uncommitted_reading_gives_no_counts(query: Query) -> None:
+    """A course whose only reading is in a load that broke off was never read."""
+    assert {None} == set(counts(query, "r", "uncommitted").values())
+
+
+def test_a_delisted_course_leaves_active_learners_alone(query: Query) -> None:
+    """A delisted course is still in courses and current_memberships, and no more in active_learners."""
+    key = context_key("r", "gone")
+
+    found = [
+        len(query(f"select * from lti.{model} where context_key = '{key}'"))
+        for model in ("courses", "current_memberships", "active_learners", "course_staffing")
+    ]
+
+    assert found == [1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("context_id", "seen"),
+    [
+        ("everybody", dict(zip(COUNTS, (1, 0, 0, 2, 1, 1, 4, 0), strict=True))),
+        ("learner", {"active_learners": 1, "active_learners_also_staff": 0, "inactive_learners": 0}),
+        ("non_credit", {}),
+        ("instructor", {"teaching_assistants": 1}),
+        ("assistant", {"teaching_assistants": 1}),
+        ("mentor", {"mentors": 1}),
+        ("strange", {}),
+        ("unchanged", {"active_learners": 0, "active_learners_also_staff": 0, "inactive_learners": 0}),
+        ("lifted", dict.fromkeys(COUNTS, 0)),
+    ],
+)
+def test_a_count_that_the_role_filter_cannot_see_is_null(
+    query: Query, context_id: str, seen: dict[str, int]
+) -> None:
+    """Only what the filter of the roster in force shows whole is counted."""
+    assert dict.fromkeys(COUNTS) | seen == counts(query, "f", context_id)
+
+
+def test_staffing_is_a_ratio_or_null(query: Query) -> None:
+    """Four learners and three staff are 1.33; without staff, or unread, the ratio is NULL."""
+    found = query(
+        "select context_id, round(learners_per_staff, 2) from lti.course_staffing "
+        "where registration = 'a' order by context_id"
+    )
+
+    assert found == [("busy", 1.33), ("empty", None), ("failing", None), ("never", None), ("stale", None)]
+
+
+def test_freshness_counts_the_courses_of_each_registration(query: Query) -> None:
+    """Courses are counted by state, delisted ones left out, with the failure that still stands."""
+    found = query("select * from lti.sync_freshness where registration in ('a', 'b', 'i', 'r') order by 1")
+
+    assert found == [
+        ("a", 5, 2, 1, 1, 1, moment("11-10 12:00"), "unreachable"),
+        ("b", 1, 1, 0, 0, 0, moment("11-20 12:00"), None),
+        ("i", 3, 1, 1, 1, 0, moment("11-01"), "throttled"),
+        ("r", 8, 3, 2, 2, 1, moment("11-02"), "not_found"),
+    ]
+
+
+# --- the project
+
+
+def test_every_column_of_every_mart_is_described_in_the_warehouse(query: Query) -> None:
+    """The descriptions of models and columns stand as comments in the database."""
+    bare = query(
+        "select table_name, column_name from duckdb_columns() where schema_name = 'lti' "
+        f"and table_name in {MARTS} and comment is null"
+    )
+
+    assert bare == []
+    assert len(MARTS) == len(
+        query("select 1 from duckdb_tables() where schema_name = 'lti' and comment <> ''")
+    )
+
+
+def test_the_models_land_in_the_schema_that_was_asked_for(query: Query) -> None:
+    """The schema is exactly `lti`, and holds the marts as tables."""
+    found = query("select distinct schema_name from duckdb_tables() where table_name = 'active_learners'")
+
+    assert found == [("lti",)]
+
+
+def test_two_builds_give_the_same(home: Path, query: Query) -> None:
+    """A second build at the same moment changes no row and leaves no table behind."""
+    everything = [f"select * from lti.{mart} order by all" for mart in MARTS]
+    names = "select table_name from information_schema.tables where table_schema = 'lti' order by 1"
+    before = [query(text) for text in (*everything, names)]
+
+    build(Warehouse(adapter="duckdb", path=home / "rosters.duckdb"), work_dir=home, as_of=AS_OF)
+
+    assert before == [query(text) for text in (*everything, names)]
+
+
+def dbt(home: Path, path: Path, *command: str, project: Path = models.PROJECT) -> str:
+    """Run dbt as an analyst would, on a database of our making, and return what it says."""
+    folder = home / "dbt"
+    models.write_profile(folder, models.target(Warehouse(adapter="duckdb", path=path), "analytics"))
+    settings = {"DBT_TARGET_PATH": folder / "target", "DBT_LOG_PATH": folder / "logs", models.PASSWORD: ""}
+    arguments = [*command, "--project-dir", project, "--profiles-dir", folder, "--no-version-check"]
+    program = "from dbt.cli.main import cli; cli()"
+
+    answer = subprocess.run(
+        [sys.executable, "-c", program, "--no-send-anonymous-usage-stats", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {name: str(value) for name, value in settings.items()},
+    )
+
+    assert answer.returncode == 0, answer.stdout
+    return answer.stdout
+
+
+def test_the_unit_tests_of_the_project_hold(tmp_path: Path) -> None:
+    """dbt's own unit tests pass, each over rows given in its file."""
+    path = hand_made().write(tmp_path / "rosters.duckdb")
+
+    said = dbt(tmp_path, path, "build")
+
+    passed = re.search(r"(\d+) unit tests", said)
+    assert passed
+    assert int(passed[1]) >= 7
+
+
+def test_an_analysts_project_uses_ours_as_a_package(tmp_path: Path) -> None:
+    """Installed as a local package, the models land in the schema that the analyst's project chooses."""
+    path = hand_made().write(tmp_path / "rosters.duckdb", schema="loaded")
+    project = tmp_path / "project"
+    (project / "models").mkdir(parents=True)
+    (project / "packages.yml").write_text(f"packages: [{{local: '{models.PROJECT}'}}]")
+    (project / "models" / "totals.sql").write_text(
+        "select sum(active_learners) as total from {{ ref('lti_rosters', 'active_learners') }}"
+    )
+    (project / "dbt_project.yml").write_text(
+        "{name: mine, version: 1.0.0, config-version: 2, profile: lti_rosters,"
+        " vars: {lti_rosters: {lti_raw_schema: loaded}}, models: {lti_rosters: {+schema: rosters}}}"
+    )
+    dbt(tmp_path, path, "deps", project=project)
+
+    dbt(tmp_path, path, "build", "--exclude-resource-type", "unit_test", project=project)
+
+    assert rows(path, "select total from analytics.totals") == [(7,)]
+    assert rows(path, "select schema_name from duckdb_tables() where table_name = 'courses'") == [
+        ("analytics_rosters",)
+    ]
+
+
+def test_no_dialect_of_one_engine_is_in_the_models() -> None:
+    """No cast by colons, no filter clause, no function that only one engine knows."""
+    forbidden = re.compile(
+        r"::|\bfilter \(|\bqualify\b|\bilike\b|\bdistinct on\b|\bnow\(|current_timestamp|group by \d"
+    )
+
+    found = [path.name for path in models.PROJECT.rglob("*.sql") if forbidden.search(path.read_text())]
+
+    assert found == []
+
+
+# --- the runner
+
+
+def snapshot(folder: Path) -> dict[Path, float]:
+    """Return every file under *folder* with the time of its last change."""
+    return {path: path.stat().st_mtime for path in folder.rglob("*")}
+
+
+def small(folder: Path, **fields: Any) -> Path:
+    """Write a database with one course read on 11-20 and one learner in it."""
+    raw = RawTables()
+    raw.context("a", "only")
+    raw.member("a", "only", "ann", (LEARNER,), **fields)
+    raw.sync("a", "only", "11-20", "complete")
+    return raw.write(folder / "rosters.duckdb")
+
+
+def test_the_build_keeps_to_itself(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It prints nothing, leaves directory and environment alone, and writes to its working directory only."""
+    path = small(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("DBT_EMPTY", "true")  # a setting for another project: would build every model empty
+    package, environment = snapshot(models.PROJECT), dict(os.environ)
+
+    build(Warehouse(adapter="duckdb", path=path), work_dir=tmp_path / "work", as_of=AS_OF)
+
+    assert capfd.readouterr() == ("", "")
+    assert package == snapshot(models.PROJECT)
+    assert environment == dict(os.environ)
+    assert tmp_path / "elsewhere" == Path.cwd()
+    assert list(Path.cwd().iterdir()) == []
+    assert rows(path, "select active_learners from lti.active_learners") == [(1,)]
+
+
+def test_the_profile_is_its_owners_alone(tmp_path: Path) -> None:
+    """profiles.yml has mode 0600, also where a wider one stood before, and holds no password."""
+    (tmp_path / "profiles.yml").write_text("")
+    warehouse = Warehouse(adapter="postgres", host="db", user="u", password="hunter2", database="d")
+
+    models.write_profile(tmp_path, models.target(warehouse, "lti"))
+
+    profile = tmp_path / "profiles.yml"
+    assert stat.S_IMODE(profile.stat().st_mode) == 0o600
+    assert "hunter2" not in profile.read_text() + repr(warehouse)
+
+
+def test_hours_may_differ_by_registration(tmp_path: Path) -> None:
+    """stale_after_hours takes a mapping of registrations with a default."""
+    raw = RawTables()
+    for registration in ("slow", "quick", "other"):
+        raw.context(registration, "only")
+        raw.sync(registration, "only", "11-20 12:00", "complete")
+    path = raw.write(tmp_path / "rosters.duckdb")
+
+    build(
+        Warehouse(adapter="duckdb", path=path),
+        work_dir=tmp_path,
+        as_of=datetime(2026, 11, 21),  # a moment without zone is UTC
+        stale_after_hours={"slow": 720, "quick": 11.5, "default": 13},
+    )
+
+    found = rows(path, "select registration, sync_state from lti.courses order by 1")
+    assert found == [("other", "fresh"), ("quick", "stale"), ("slow", "fresh")]
+
+
+def test_only_what_is_selected_is_built(tmp_path: Path) -> None:
+    """*select* takes dbt's syntax; freshness is judged at the build's start when no moment is given."""
+    path = small(tmp_path)
+
+    built = build(Warehouse(adapter="duckdb", path=path), work_dir=tmp_path, select=["+courses"])
+
+    assert "courses" in {model.name for model in built.models}
+    assert "active_learners" not in {model.name for model in built.models}
+    assert {"pass"} == {test.status for test in built.tests}
+
+
+def test_a_warehouse_where_every_first_reading_failed_can_be_built(tmp_path: Path) -> None:
+    """dlt creates a table with its first row: without memberships every course shows `never`."""
+    raw = RawTables()
+    raw.context("a", "only")
+    raw.sync("a", "only", "11-20", "failed", error_type="refused")
+    tables = ("memberships", "membership_roles", "roles", "registrations")
+    path = raw.write(tmp_path / "rosters.duckdb", without=tables)
+
+    build(Warehouse(adapter="duckdb", path=path), work_dir=tmp_path, as_of=AS_OF)
+
+    found = rows(path, "select sync_state, active_learners, members from lti.active_learners")
+    assert found == [("never", None, None)]
+
+
+def test_nothing_loaded_is_said_with_the_way_on(tmp_path: Path) -> None:
+    """A database without raw tables, and no database at all, give the same short error."""
+    empty = tmp_path / "empty.duckdb"
+    duckdb.connect(str(empty)).close()
+
+    for path in (empty, tmp_path / "missing.duckdb"):
+        with pytest.raises(DestinationError) as caught:
+            build(Warehouse(adapter="duckdb", path=path), work_dir=tmp_path)
+
+        assert str(caught.value) == "No roster has been loaded yet. Run: lti-rosters run"
+    assert not (tmp_path / "missing.duckdb").exists()
+
+
+def test_a_failing_model_is_named(tmp_path: Path) -> None:
+    """The error names the model, says what the warehouse said, and where to read on."""
+    path = small(tmp_path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("alter table lti_raw.memberships drop column email")
+
+    with pytest.raises(DestinationError, match=r"The model stg_lti__memberships failed: .*email") as caught:
+        build(Warehouse(adapter="duckdb", path=path), work_dir=tmp_path, as_of=AS_OF)
+
+    assert str(tmp_path / "dbt" / "logs" / "dbt.log") in caught.value.remedy
+    assert "lti-rosters models" in caught.value.remedy
+
+
+def test_a_failing_test_is_named_without_a_members_data(tmp_path: Path) -> None:
+    """A membership that stands twice fails the grain of current_memberships; the person is not named."""
+    path = small(tmp_path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("insert into lti_raw.memberships from lti_raw.memberships")
+
+    with pytest.raises(DestinationError, match="The test current_memberships_grain failed") as caught:
+        build(Warehouse(adapter="duckdb", path=path), work_dir=tmp_path, as_of=AS_OF)
+
+    assert "ann" not in str(caught.value).lower().replace("cannot", "")
+
+
+def test_a_membership_without_a_course_is_a_warning(tmp_path: Path) -> None:
+    """A membership whose context is not in yet does not fail the build."""
+    raw = RawTables()
+    raw.context("a", "only")
+    raw.member("a", "missing", "ann", (LEARNER,))
+    path = raw.write(tmp_path / "rosters.duckdb")
+
+    built = build(Warehouse(adapter="duckdb", path=path), work_dir=tmp_path, as_of=AS_OF)
+
+    assert built.warnings == ("current_memberships_have_a_course: Got 1 result, configured to warn if != 0",)
+
+
+def test_a_file_that_another_process_holds_is_told(tmp_path: Path) -> None:
+    """DuckDB has one writer: the error says that the file is in use."""
+    path = small(tmp_path)
+    program = (
+        f"import duckdb, sys; c = duckdb.connect({str(path)!r}); print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+
+        with pytest.raises(DestinationError, match="lock") as caught:
+            build(Warehouse(adapter="duckdb", path=path), work_dir=tmp_path, as_of=AS_OF)
+
+        other.communicate()
+    assert "The models could not be built" in str(caught.value)
+
+
+def test_a_file_named_like_a_schema_is_refused(tmp_path: Path) -> None:
+    """DuckDB could not tell the file from the schema: the error asks for another name."""
+    with pytest.raises(ConfigurationError, match="named like a schema"):
+        build(Warehouse(adapter="duckdb", path=tmp_path / "lti.duckdb"), work_dir=tmp_path)
+
+
+def test_an_odd_path_is_no_hindrance(tmp_path: Path) -> None:
+    """Blanks, a hyphen and letters beyond ASCII in the path are fine."""
+    folder = tmp_path / "Größe 5"
+    folder.mkdir()
+    path = small(folder).rename(folder / "my-own rosters.duckdb")
+
+    build(Warehouse(adapter="duckdb", path=path), work_dir=folder, as_of=AS_OF)
+
+    assert rows(path, "select sync_state from lti.courses") == [("fresh",)]
+
+
+def test_missing_dbt_is_said_with_the_extra(tmp_path: Path) -> None:
+    """Without dbt the error names the extra that brings it; importing the module needs no dbt."""
+    program = (
+        "import sys\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] == 'dbt': raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+        "from pathlib import Path\n"
+        "from lti_rosters.models import Warehouse, build\n"
+        "build(Warehouse(adapter='duckdb', path=Path('x.duckdb')), work_dir=Path())\n"
+    )
+
+    answer = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    last = answer.stderr.strip().splitlines()[-1]
+    assert last.startswith("lti_rosters.errors.ConfigurationError: dbt")
+    assert last.endswith('pip install "lti-rosters[duckdb]"')
