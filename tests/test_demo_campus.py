@@ -11,7 +11,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from lti_rosters.demo_campus import CONTEXT, Campus, demo_campus, next_night
+from lti_rosters.demo_campus import Campus, demo_campus, next_night
+from lti_rosters.demo_courses import CONTEXT
 from lti_rosters.reference_platform import MEDIA_TYPE, SCOPE, ReferencePlatform
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -69,9 +70,11 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def reader() -> Reader:
+def reader() -> Iterator[Reader]:
     """One reader for all tests: its key takes a while."""
-    return Reader()
+    reader = Reader()
+    yield reader
+    reader.http.close()
 
 
 @pytest.fixture

@@ -198,7 +198,9 @@ def test_mistakes(mistake: str) -> None:
 def assert_not_leaked(text: str, error: Exception) -> None:
     """Check that no 12 characters of the key's inside are in the traceback's text, causes included."""
     told = "".join(traceback.format_exception(error)) + repr(error)
-    inside = [line for line in text.replace("\\n", "\n").splitlines() if "-----" not in line and len(line) > 40]
+    inside = [
+        line for line in text.replace("\\n", "\n").splitlines() if "-----" not in line and len(line) > 40
+    ]
     for line in inside:
         assert all(line[n : n + 12] not in told for n in range(0, len(line) - 12, 7))
 

@@ -1,5 +1,6 @@
 """The models and their runner, on raw tables made by hand in a DuckDB file."""
 
+import contextlib
 import os
 import re
 import stat
@@ -493,6 +494,15 @@ def snapshot(folder: Path) -> dict[Path, float]:
     return {path: path.stat().st_mtime for path in folder.rglob("*")}
 
 
+@pytest.fixture
+def place(home: Path) -> Path:
+    """Return where a test may write its database; always the same, so that dbt parses once."""
+    folder = home / "place"
+    folder.mkdir(exist_ok=True)
+    (folder / "rosters.duckdb").unlink(missing_ok=True)
+    return folder
+
+
 def small(folder: Path, **fields: Any) -> Path:
     """Write a database with one course read on 11-20 and one learner in it."""
     raw = RawTables()
@@ -534,17 +544,17 @@ def test_the_profile_is_its_owners_alone(tmp_path: Path) -> None:
     assert "hunter2" not in profile.read_text() + repr(warehouse)
 
 
-def test_hours_may_differ_by_registration(tmp_path: Path) -> None:
+def test_hours_may_differ_by_registration(place: Path) -> None:
     """stale_after_hours takes a mapping of registrations with a default."""
     raw = RawTables()
     for registration in ("slow", "quick", "other"):
         raw.context(registration, "only")
         raw.sync(registration, "only", "11-20 12:00", "complete")
-    path = raw.write(tmp_path / "rosters.duckdb")
+    path = raw.write(place / "rosters.duckdb")
 
     build(
         Warehouse(adapter="duckdb", path=path),
-        work_dir=tmp_path,
+        work_dir=place,
         as_of=datetime(2026, 11, 21),  # a moment without zone is UTC
         stale_after_hours={"slow": 720, "quick": 11.5, "default": 13},
     )
@@ -553,26 +563,26 @@ def test_hours_may_differ_by_registration(tmp_path: Path) -> None:
     assert found == [("other", "fresh"), ("quick", "stale"), ("slow", "fresh")]
 
 
-def test_only_what_is_selected_is_built(tmp_path: Path) -> None:
+def test_only_what_is_selected_is_built(place: Path) -> None:
     """*select* takes dbt's syntax; freshness is judged at the build's start when no moment is given."""
-    path = small(tmp_path)
+    path = small(place)
 
-    built = build(Warehouse(adapter="duckdb", path=path), work_dir=tmp_path, select=["+courses"])
+    built = build(Warehouse(adapter="duckdb", path=path), work_dir=place, select=["+courses"])
 
     assert "courses" in {model.name for model in built.models}
     assert "active_learners" not in {model.name for model in built.models}
     assert {"pass"} == {test.status for test in built.tests}
 
 
-def test_a_warehouse_where_every_first_reading_failed_can_be_built(tmp_path: Path) -> None:
+def test_a_warehouse_where_every_first_reading_failed_can_be_built(place: Path) -> None:
     """dlt creates a table with its first row: without memberships every course shows `never`."""
     raw = RawTables()
     raw.context("a", "only")
     raw.sync("a", "only", "11-20", "failed", error_type="refused")
     tables = ("memberships", "membership_roles", "roles", "registrations")
-    path = raw.write(tmp_path / "rosters.duckdb", without=tables)
+    path = raw.write(place / "rosters.duckdb", without=tables)
 
-    build(Warehouse(adapter="duckdb", path=path), work_dir=tmp_path, as_of=AS_OF)
+    build(Warehouse(adapter="duckdb", path=path), work_dir=place, as_of=AS_OF)
 
     found = rows(path, "select sync_state, active_learners, members from lti.active_learners")
     assert found == [("never", None, None)]
@@ -591,46 +601,67 @@ def test_nothing_loaded_is_said_with_the_way_on(tmp_path: Path) -> None:
     assert not (tmp_path / "missing.duckdb").exists()
 
 
-def test_a_failing_model_is_named(tmp_path: Path) -> None:
+def test_a_failing_model_is_named(place: Path) -> None:
     """The error names the model, says what the warehouse said, and where to read on."""
-    path = small(tmp_path)
+    path = small(place)
     with duckdb.connect(str(path)) as connection:
         connection.execute("alter table lti_raw.memberships drop column email")
 
     with pytest.raises(DestinationError, match=r"The model stg_lti__memberships failed: .*email") as caught:
-        build(Warehouse(adapter="duckdb", path=path), work_dir=tmp_path, as_of=AS_OF)
+        build(Warehouse(adapter="duckdb", path=path), work_dir=place, as_of=AS_OF)
 
-    assert str(tmp_path / "dbt" / "logs" / "dbt.log") in caught.value.remedy
+    assert str(place / "dbt" / "logs" / "dbt.log") in caught.value.remedy
     assert "lti-rosters models" in caught.value.remedy
 
 
-def test_a_failing_test_is_named_without_a_members_data(tmp_path: Path) -> None:
+def test_a_failing_test_is_named_without_a_members_data(place: Path) -> None:
     """A membership that stands twice fails the grain of current_memberships; the person is not named."""
-    path = small(tmp_path)
+    path = small(place)
     with duckdb.connect(str(path)) as connection:
         connection.execute("insert into lti_raw.memberships from lti_raw.memberships")
 
     with pytest.raises(DestinationError, match="The test current_memberships_grain failed") as caught:
-        build(Warehouse(adapter="duckdb", path=path), work_dir=tmp_path, as_of=AS_OF)
+        build(Warehouse(adapter="duckdb", path=path), work_dir=place, as_of=AS_OF)
 
     assert "ann" not in str(caught.value).lower().replace("cannot", "")
 
 
-def test_a_membership_without_a_course_is_a_warning(tmp_path: Path) -> None:
+def test_a_membership_without_a_course_is_a_warning(place: Path) -> None:
     """A membership whose context is not in yet does not fail the build."""
     raw = RawTables()
     raw.context("a", "only")
     raw.member("a", "missing", "ann", (LEARNER,))
-    path = raw.write(tmp_path / "rosters.duckdb")
+    path = raw.write(place / "rosters.duckdb")
 
-    built = build(Warehouse(adapter="duckdb", path=path), work_dir=tmp_path, as_of=AS_OF)
+    built = build(Warehouse(adapter="duckdb", path=path), work_dir=place, as_of=AS_OF)
 
     assert built.warnings == ("current_memberships_have_a_course: Got 1 result, configured to warn if != 0",)
 
 
-def test_a_file_that_another_process_holds_is_told(tmp_path: Path) -> None:
+def is_free(path: Path) -> bool:
+    """Return whether another process can open the database for writing."""
+    program = f"import duckdb; duckdb.connect({str(path)!r})"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "fault", ["", "drop table lti_raw.roster_syncs", "alter table lti_raw.roles drop sub_role"]
+)
+def test_the_file_is_free_after_a_build(place: Path, fault: str) -> None:
+    """Whether the build succeeds or fails, another process can open the database at once."""
+    path = small(place)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(fault or "select 1")
+
+    with pytest.raises(DestinationError) if fault else contextlib.nullcontext():
+        build(Warehouse(adapter="duckdb", path=path), work_dir=place, as_of=AS_OF)
+
+    assert is_free(path)
+
+
+def test_a_file_that_another_process_holds_is_told(place: Path) -> None:
     """DuckDB has one writer: the error says that the file is in use."""
-    path = small(tmp_path)
+    path = small(place)
     program = (
         f"import duckdb, sys; c = duckdb.connect({str(path)!r}); print('held', flush=True); sys.stdin.read()"
     )
@@ -641,7 +672,7 @@ def test_a_file_that_another_process_holds_is_told(tmp_path: Path) -> None:
         other.stdout.readline()
 
         with pytest.raises(DestinationError, match="lock") as caught:
-            build(Warehouse(adapter="duckdb", path=path), work_dir=tmp_path, as_of=AS_OF)
+            build(Warehouse(adapter="duckdb", path=path), work_dir=place, as_of=AS_OF)
 
         other.communicate()
     assert "The models could not be built" in str(caught.value)

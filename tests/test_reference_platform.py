@@ -2,6 +2,7 @@
 
 import ast
 import json
+import socket
 import sys
 import threading
 import time
@@ -119,9 +120,11 @@ class Tool:
 
 
 @pytest.fixture(scope="module")
-def tool() -> Tool:
+def tool() -> Iterator[Tool]:
     """One tool for all tests: its key takes a while."""
-    return Tool()
+    tool = Tool()
+    yield tool
+    tool.http.close()
 
 
 @pytest.fixture
@@ -173,9 +176,10 @@ def test_a_foreign_signature_is_refused(
     tool: Tool, opened: Any, manner: Manner, status: int, error: str
 ) -> None:
     """An assertion signed by another key under our kid gets no token, and each manner says so its way."""
+    foreign_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     platform = opened(manner)
 
-    response = tool.ask(platform, tool.assertion(platform, key=Tool().key))
+    response = tool.ask(platform, tool.assertion(platform, key=foreign_key))
 
     assert (status, error, 0) == (response.status_code, response.json()["error"], platform.tokens_issued)
 
@@ -306,6 +310,33 @@ def test_canvas_asks_for_every_claim(tool: Tool, opened: Any, claim: str) -> Non
     assert (response.status_code, platform.tokens_issued) == (400, 0)
 
 
+def test_the_issuer_is_the_client(tool: Tool, opened: Any) -> None:
+    """The tool's URL as issuer is refused, but by Moodle, which does not look at it."""
+    platforms = [opened(manner) for manner in (CANVAS, MOODLE)]
+
+    for platform in platforms:
+        tool.ask(platform, tool.assertion(platform, iss="https://tool.example"))
+
+    assert [platform.tokens_issued for platform in platforms] == [0, 1]
+
+
+def test_canvas_wants_a_fresh_assertion(tool: Tool, opened: Any) -> None:
+    """Canvas refuses an assertion made more than five minutes ago, though it has not expired."""
+    platform = opened(CANVAS)
+
+    response = tool.ask(platform, tool.assertion(platform, iat=int(time.time()) - 400))
+
+    assert response.json()["error_description"] == "the 'iat' is too old"
+
+
+def test_a_broken_public_key_verifies_nothing(tool: Tool) -> None:
+    """A published key that is none refuses every assertion, as a bad signature does."""
+    with ReferencePlatform(MOODLE, tool_keys=[{"kty": "RSA", "kid": "k1"}]) as platform:
+        response = tool.ask(platform)
+
+    assert response.json()["error"] == "Signature verification failed"
+
+
 def test_an_unknown_client_is_told_so(tool: Tool, opened: Any) -> None:
     """Canvas answers another client with 401, `invalid_client` and its challenge; Moodle with 400."""
     answers = []
@@ -374,6 +405,17 @@ def test_a_token_request_is_a_form(tool: Tool, opened: Any) -> None:
 
     errors = [response.json()["error"] for response in (json_body, by_get, other_grant)]
     assert errors == ["invalid_request", "invalid_request", "unsupported_grant_type"]
+
+
+def test_a_token_request_names_a_scope_and_brings_an_assertion(tool: Tool, opened: Any) -> None:
+    """Without scope, or with another type of assertion, the request is invalid."""
+    platform = opened(MOODLE)
+
+    errors = [
+        tool.ask(platform, **form).json()["error"] for form in ({"scope": ""}, {"client_assertion_type": "x"})
+    ]
+
+    assert errors == ["invalid_request", "invalid_request"]
 
 
 def test_text_that_is_no_jwt_is_refused(tool: Tool, opened: Any) -> None:
@@ -471,9 +513,27 @@ def test_a_service_switched_off_refuses_tokens_already_out(tool: Tool, opened: A
     platform = opened(MOODLE)
     token = tool.token(platform)
 
-    platform.scopes = set()
+    platform.scopes.clear()
 
     assert tool.get(platform.memberships_url("c1"), token).status_code == 401
+
+
+def test_sakai_says_400_to_a_token_without_the_scope(tool: Tool, opened: Any) -> None:
+    """Sakai answers 403 to a bad token but 400 to a good one without the scope."""
+    platform = opened(SAKAI)
+    token = tool.token(platform)
+
+    platform.scopes = {AGS_SCOPE}
+
+    assert tool.get(platform.memberships_url("c1"), token).status_code == 400
+
+
+def test_the_lifetime_of_the_next_token_can_be_set(tool: Tool, opened: Any) -> None:
+    """`token_lifetime` is what the next token says and lives."""
+    platform = opened(CANVAS)
+    platform.token_lifetime = platform.token_lifetime / 60
+
+    assert tool.ask(platform).json()["expires_in"] == 60
 
 
 @every_manner
@@ -912,6 +972,33 @@ def test_a_raw_answer(tool: Tool, opened: Any) -> None:
     assert (response.status_code, response.headers["x-a"], response.text) == (299, "b", "body to the end")
 
 
+def test_headers_are_sent_as_given(opened: Any) -> None:
+    """A reply's own Date, Content-Length and unknown status stand; nothing is added beside them."""
+    platform = opened(CANVAS)
+    headers = [("Date", "today"), ("Content-Length", "2"), ("X-A", "ü"), ("X-A", "2")]
+    platform.routes["/"] = lambda _: Reply(299, headers, b"ok")
+
+    response = httpx.get(platform.origin)
+
+    assert (response.status_code, response.reason_phrase, response.content) == (299, "", b"ok")
+    assert [name.lower().encode() for name, _ in headers] == [
+        name.lower() for name, _ in response.headers.raw
+    ]
+
+
+def test_a_client_that_talks_nonsense_is_let_go(tool: Tool, opened: Any) -> None:
+    """Empty lines are skipped, a line that is no request closes its connection, and others are served on."""
+    platform = opened(CANVAS)
+    port = int(platform.origin.rpartition(":")[2])
+
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(b"\r\nGET / HTTP/1.1\r\n\r\nnonsense\r\n")
+        received = b"".join(iter(lambda: connection.recv(65_536), b""))
+
+    assert received.startswith(b"HTTP/1.1 404 ")
+    assert tool.ask(platform).status_code == 200
+
+
 def test_a_delay_and_a_drip(tool: Tool, opened: Any) -> None:
     """`delay` waits before the answer and `drip` between the bytes of its body."""
     platform = opened(CANVAS)
@@ -930,7 +1017,7 @@ def test_closing_does_not_wait_for_slow_answers(tool: Tool) -> None:
         platform.routes["/drip"] = lambda _: Reply(body=b"x" * 99, drip=60)
         pool = ThreadPoolExecutor(2)
         asked = [pool.submit(httpx.get, platform.origin + path, timeout=30) for path in ("/slow", "/drip")]
-        while platform.in_flight or len(platform.requests) < 2:
+        while platform.in_flight < 2:
             time.sleep(0.01)
         begin = time.monotonic()
 
@@ -1104,7 +1191,7 @@ def test_records_can_be_sorted_and_forgotten(tool: Tool, opened: Any) -> None:
     counts = (len(platform.token_requests), len(platform.roster_requests))
     platform.forget()
 
-    assert (counts, platform.requests) == ((1, 1), [])
+    assert (counts, platform.requests, platform.peak) == ((1, 1), [], 0)
 
 
 def test_connections_are_kept_alive(opened: Any) -> None:
@@ -1124,7 +1211,7 @@ def test_connections_are_kept_alive(opened: Any) -> None:
 def test_many_readers_at_once(tool: Tool, opened: Any) -> None:
     """Eight readers at once each get the whole roster, and the peak shows that they overlapped."""
     platform = opened(CANVAS, learners=120)
-    platform.courses["c1"].script = lambda _: time.sleep(0.01)
+    platform.latency = 0.01
     token, url = tool.token(platform), platform.memberships_url("c1")
 
     def read(_: int) -> int:

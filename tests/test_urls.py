@@ -141,7 +141,15 @@ def test_refusal_does_not_repeat_what_is_no_url() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("access_token", "accessToken", "ACCESS-TOKEN", "token", "wstoken", "id_token", "X-Amz-Security-Token"),
+        *(
+            "access_token",
+            "accessToken",
+            "ACCESS-TOKEN",
+            "token",
+            "wstoken",
+            "id_token",
+            "X-Amz-Security-Token",
+        ),
         *("key", "api_key", "apikey", "x-api-key", "service_key", "private_key", "oauth_consumer_key"),
         *("secret", "client_secret", "sig", "signature", "X-Amz-Signature", "X-Amz-Credential", "hmac"),
         *("password", "passwd", "pwd", "auth", "oauth", "authorization", "ltik", "jwt", "assertion"),
@@ -161,7 +169,14 @@ def test_secret_parameters(name: str) -> None:
     "name",
     [
         *("placement_id", "keyword", "rlid", "limit", "role", "page", "per_page", "from", "since", "start"),
-        *("context_id", "course_code", "course_key", "context_key", "academic_session", "academic_session_id"),
+        *(
+            "context_id",
+            "course_code",
+            "course_key",
+            "context_key",
+            "academic_session",
+            "academic_session_id",
+        ),
         *("author", "authority", "compass", "encode", "country", "monkey_business", "design", "signup"),
         *("assignment_id", "classification", "unicode", "postcode", "cid", "bookmark", "groups"),
     ],
@@ -181,7 +196,7 @@ def test_plain_parameters(name: str) -> None:
         ("https://user:p@w@a.example/x", "https://a.example/x"),
         ("https://a.example/x#access_token=1", "https://a.example/x"),
         ("https://a.example/x?token=1", "https://a.example/x"),
-        ("https://a.example/x?", "https://a.example/x"),
+        ("https://a.example/x?", "https://a.example/x?"),
         ("https://a.example/x?&&b=%20+%2F&a&a=&", "https://a.example/x?&&b=%20+%2F&a&a=&"),
         ("https://a.example/x;jsessionid=AB12?y=1", "https://a.example/x?y=1"),
         ("https://a.example/x;v=2?y=1", "https://a.example/x;v=2?y=1"),
@@ -196,9 +211,6 @@ def test_plain_parameters(name: str) -> None:
 )
 def test_without_secrets(url: str, expected: str) -> None:
     """User, fragment and secrets go, wherever they hide; the rest is byte for byte as it was."""
-    if url.endswith("?"):
-        expected = url  # a lone question mark is nothing to hide
-
     assert without_secrets(url) == expected
 
 
@@ -213,7 +225,9 @@ def test_without_secrets_never_raises_and_settles(url: str) -> None:
     assert not carries_secret(once)
 
 
-@given(st.lists(st.tuples(NAMES, VALUES), max_size=5), st.integers(0, 5), st.sampled_from(["token", "api_key"]))
+@given(
+    st.lists(st.tuples(NAMES, VALUES), max_size=5), st.integers(0, 5), st.sampled_from(["token", "api_key"])
+)
 def test_one_secret_among_others(pairs: list[tuple[str, str]], at: int, name: str) -> None:
     """Taking out a secret leaves what the URL is without it."""
     plain = [f"{key}={quote(value, safe='')}" for key, value in pairs]
@@ -279,6 +293,8 @@ def test_parameters_are_read_back(pairs: list[tuple[str, str]], parameters: dict
 
 def test_loopback() -> None:
     """A name that only begins like loopback is none."""
-    told = [is_loopback(f"http://{host}/") for host in ("localhost", "127.0.0.1", "[::1]", "localhost.example")]
+    told = [
+        is_loopback(f"http://{host}/") for host in ("localhost", "127.0.0.1", "[::1]", "localhost.example")
+    ]
 
     assert told == [True, True, True, False]

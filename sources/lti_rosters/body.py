@@ -87,7 +87,7 @@ def _is_unambiguous(body: bytes, container: dict[str, Any]) -> bool:
             if body.count(f'"{key}"'.encode()) != sum(map(dict.__contains__, members, repeat(key))):
                 return False
         return _frame_is_unambiguous(body, container)
-    except (TypeError, ValueError):  # a member that is no object; a frame cut in the wrong place
+    except (LookupError, TypeError, ValueError):  # a member that is no object; a frame cut in the wrong place
         return False
 
 
@@ -99,16 +99,12 @@ def _frame_is_unambiguous(body: bytes, container: dict[str, Any]) -> bool:
     frames = [_load((body[:start] + b'"members":null}').decode())]
     later = next((key for key in container if key not in frames[0]), None)
     if later is not None:
-        mark = json.dumps(later).encode()
-        if body.count(mark) != 1:
-            return False
-        frames.append(_load("{" + body[body.find(mark) :].decode()))
-    return all(
-        type(frame) is dict
-        and type(frame.get("context")) is not _Doubled
-        and all(key == "members" or container[key] == value for key, value in frame.items())
-        for frame in frames
-    )
+        rest = body[body.find(json.dumps(later, ensure_ascii=False).encode()) :]
+        frames.append(_load("{" + rest.decode()))
+    if any(type(frame) is not dict or type(frame.get("context")) is _Doubled for frame in frames):
+        return False
+    pairs = [pair for frame in frames for pair in frame.items() if pair[0] != "members"]
+    return len(pairs) + 1 == len(container) and all(container[key] == value for key, value in pairs)
 
 
 def _tolerant(body: bytes) -> dict[str, Any]:

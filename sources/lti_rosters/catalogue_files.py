@@ -4,7 +4,9 @@ A row that cannot be read is yielded as BadRowError, so that the good ones aroun
 """
 
 import csv
+import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from .entries import ADDRESSES, ALIASES, COLUMNS, BadRowError
 from .errors import ConfigurationError
 
 DELIMITERS = ",;\t"
+LONGEST_NAME = 200  # characters of a file's name in a message
+KEY_LIKE = re.compile(r"-----|[A-Za-z0-9+=]{40}")
 LONGEST_CELL = 1_000_000  # characters
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 LATER = {
@@ -34,15 +38,21 @@ def check_file(name: str) -> Path:
         )
     try:
         if path.is_dir():
-            raise ConfigurationError(f"{name} is a directory.", remedy="Give a CSV or JSONL file.")
+            raise ConfigurationError(f"{_shown(name)} is a directory.", remedy="Give a CSV or JSONL file.")
         if not path.exists():
             raise ConfigurationError(
-                f"There is no file {name} in {Path.cwd()}.",
+                f"There is no file {_shown(name)} (looked for in {Path.cwd()}).",
                 remedy="Paths are relative to the working directory.",
             )
-    except OSError:
-        raise ConfigurationError(f"{name[:200]} cannot be the name of a file.") from None
+    except (OSError, ValueError):  # a name too long, or with a NUL
+        raise ConfigurationError(f"{_shown(name)} cannot be the name of a file.") from None
     return path
+
+
+def _shown(name: str) -> str:
+    """Return *name* for a message unless it may be a key, pasted where a file's name is due."""
+    is_name = len(name) <= LONGEST_NAME and name.isprintable() and not KEY_LIKE.search(name)
+    return name if is_name else f"of that name ({len(name)} characters, not shown)"
 
 
 def file_rows(name: str, provider: str) -> Iterator[Row]:
@@ -160,9 +170,9 @@ def _columns(header: list[str], name: str, provider: str) -> dict[int, str]:
 def _records(text: str, name: str) -> Iterator[tuple[str, Any]]:
     """Yield the records that are not blank, each with its place; one that is no CSV as BadRowError."""
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))
-    head = text.lstrip("\r\n").partition("\n")[0]
+    head = re.split(r"[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
     delimiter = max(DELIMITERS, key=head.count)
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     while True:
         where = f"{name}, line {reader.line_num + 1}"
         try:

@@ -18,6 +18,7 @@ Reader = Callable[[Any], Any]
 
 TRUE = frozenset({"true", "yes", "on", "1"})
 FALSE = frozenset({"false", "no", "off", "0"})
+LONGEST_TEXT = 1000  # characters of an id or URL in the settings; LTI's ids have 255 (Core §5.3.3)
 LONGEST_SHOWN = 60  # characters of a wrong value in a message
 OWN_CLAIMS = {  # claims of the assertion that a fixed value would break, and what to use instead
     "aud": "use audience",
@@ -27,7 +28,7 @@ OWN_CLAIMS = {  # claims of the assertion that a fixed value would break, and wh
 }
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_OPAQUE = re.compile(r"-----BEGIN|PRIVATE KEY|eyJ|MII[A-Za-z0-9+/]{20}")
+_KEY = re.compile(r"-----BEGIN|PRIVATE KEY|MII[A-Za-z0-9+/]{20}")
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s/:@?#*%\\]+)(:\d{1,5})?")
 
 
@@ -56,8 +57,10 @@ def text(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise Wrong("a text")
     read = str(value).strip()
-    if _CONTROL.search(read):
-        raise Wrong("a text of one line")
+    if _CONTROL.search(read) or len(read) > LONGEST_TEXT:
+        raise Wrong(f"a text of one line, of {LONGEST_TEXT} characters at most")
+    if _KEY.search(read):
+        raise Wrong("it looks like a private key; private_key is the setting for it.", is_sentence=True)
     return "" if read == PLACEHOLDER else read
 
 
@@ -231,7 +234,7 @@ def shown(value: Any) -> str:
             if isinstance(value, list | tuple)
             else "no text"
         )
-    if _OPAQUE.search(value) or _CONTROL.search(value) or len(value) > LONGEST_SHOWN * 3:
+    if _KEY.search(value) or "eyJ" in value or _CONTROL.search(value) or len(value) > LONGEST_SHOWN * 3:
         return f"a text of {len(value)} characters"
     plain = without_secrets(value)
     return f'"{plain}"' if len(plain) <= LONGEST_SHOWN else f'"{plain[:LONGEST_SHOWN]}…"'

@@ -39,7 +39,9 @@ def plans(settings: Settings) -> list[Plan]:
     """Read every catalogue; what is wrong with one registration stays with it."""
     made = [_plan(registration, registration.contexts, None) for registration in settings.registrations]
     for name in settings.faulty:
-        made.append(_plan(Registration(name=name), settings.faulty_contexts.get(name, ()), settings.error(name)))
+        made.append(
+            _plan(Registration(name=name), settings.faulty_contexts.get(name, ()), settings.error(name))
+        )
     return made
 
 
@@ -61,7 +63,9 @@ def _courses(entries: Sequence[ContextEntry]) -> list[ContextEntry]:
     return list(courses.values())
 
 
-def narrowed(made: Sequence[Plan], ledger: Ledger, *, context_ids: Collection[str], limit: int | None) -> list[Plan]:
+def narrowed(
+    made: Sequence[Plan], ledger: Ledger, *, context_ids: Collection[str], limit: int | None
+) -> list[Plan]:
     """Restrict plans to *context_ids* (the catalogue's or the platform's) and to *limit* courses in all."""
     left = limit
     result = []
@@ -96,6 +100,7 @@ class Harvest:
     is_full: bool = False
     is_fail_fast: bool = False
     is_cut: bool = False  # whether it ended early: then nobody can tell what is gone
+    _halt: threading.Event = field(default_factory=threading.Event)  # what the threads listen to
     _seen: set[str] = field(default_factory=set)
     _unsettled: set[str] = field(default_factory=set)
 
@@ -113,13 +118,28 @@ class Harvest:
                 crews.append(self._crew(plan, transports[-1], waiting))
             for crew in crews:
                 crew.start()
-            yield from map(self._noted, _until_done(waiting, len(crews)))
-            self.is_cut = self.stop.is_set()
+            yield from map(self._noted, self._until_done(waiting, len(crews)))
+            self.is_cut = self._halt.is_set()
         finally:
-            self.stop.set()
+            self._halt.set()
             _drain(waiting, crews)
             for transport in transports:
                 transport.close()
+
+    def _until_done(self, waiting: "queue.Queue[Outcome]", crews: int) -> Iterator[Sync]:
+        while crews:
+            if self.stop.is_set():
+                self._halt.set()
+            try:
+                outcome = waiting.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            if outcome is None:
+                crews -= 1
+            elif isinstance(outcome, BaseException):
+                raise outcome
+            else:
+                yield outcome
 
     def delisted(self) -> Iterator[ContextFacts]:
         """Yield, after the syncs, the contexts that the whole catalogue of their registration no longer names."""
@@ -138,12 +158,12 @@ class Harvest:
             # Its catalogue entry may be a known context under a new URL: then nobody can tell what is gone.
             self._unsettled.add(sync.facts.registration)
         if self.is_fail_fast and sync.outcome in BROKEN:
-            self.stop.set()
+            self._halt.set()
         return sync
 
     def _failures(self, plan: Plan, failure: LtiRostersError) -> Iterator[Sync]:
         """One failed row per context of a registration that fails before reading (design §5)."""
-        reader = Reader(plan.registration, _no_pages, self.ledger, Claims(self.stop))
+        reader = Reader(plan.registration, _no_pages, self.ledger, Claims(self._halt))
         for entry in plan.entries:
             yield reader.failed(entry, failure)
 
@@ -160,8 +180,8 @@ class Harvest:
                 max_attempts=options.max_attempts,
                 max_wait=options.max_wait,
             ),
-            pace=Pace(options.concurrency, stop=self.stop),
-            stop=self.stop,
+            pace=Pace(options.concurrency, stop=self._halt),
+            stop=self._halt,
         )
 
     def _crew(self, plan: Plan, transport: Transport, waiting: "queue.Queue[Outcome]") -> Crew:
@@ -170,11 +190,11 @@ class Harvest:
             registration,
             _pages(registration, transport),
             self.ledger,
-            Claims(self.stop),
+            Claims(self._halt),
             is_full=self.is_full,
         )
         size = registration.options.concurrency
-        return Crew(reader, plan.entries, size=size, syncs=waiting, stop=self.stop)
+        return Crew(reader, plan.entries, size=size, syncs=waiting, stop=self._halt)
 
 
 def _pages(registration: Registration, transport: Transport) -> Pages:
@@ -188,17 +208,6 @@ def _pages(registration: Registration, transport: Transport) -> Pages:
         return nrps.pages(connection, entry.memberships_url or "", effort, parameters=sent)
 
     return pages
-
-
-def _until_done(waiting: "queue.Queue[Outcome]", crews: int) -> Iterator[Sync]:
-    while crews:
-        outcome = waiting.get()
-        if outcome is None:
-            crews -= 1
-        elif isinstance(outcome, BaseException):
-            raise outcome
-        else:
-            yield outcome
 
 
 def _drain(waiting: "queue.Queue[Outcome]", crews: Sequence[Crew]) -> None:

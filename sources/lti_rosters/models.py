@@ -179,6 +179,7 @@ def run_dbt(command: list[str], warehouse: Warehouse, folder: Path) -> Built:
 
     with apart(warehouse.password):
         answer = dbtRunner().invoke(command)
+        release(warehouse)
     if isinstance(answer.exception, KeyboardInterrupt):
         raise answer.exception
     results = getattr(answer.result, "results", ())
@@ -204,6 +205,17 @@ def apart(password: str) -> Iterator[None]:
     finally:
         os.environ.pop(PASSWORD)
         os.environ.update(before)
+
+
+def release(warehouse: Warehouse) -> None:
+    """Close dbt's connections, which it would keep, and a DuckDB file locked, until this process ends."""
+    from dbt.adapters.factory import reset_adapters
+
+    reset_adapters()  # type: ignore[no-untyped-call]  # dbt leaves it bare
+    if warehouse.adapter == "duckdb":
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]  # likewise
 
 
 def outcomes(results: Sequence[Any], kind: str) -> tuple[ModelResult, ...]:

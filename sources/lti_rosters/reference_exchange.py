@@ -1,5 +1,7 @@
 """One request and its answer to be, as scripts see it and as it is recorded."""
 
+import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -64,3 +66,34 @@ class Exchange:
 
 Step = Reply | Callable[[Exchange], Reply | None] | None
 Script = Callable[[Exchange], Reply | None] | list[Step]
+
+
+class Records:
+    """Every exchange so far, in order of arrival; safe to use from many threads."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._lock = threading.Lock()
+        self._exchanges: list[Exchange] = []
+        self._attempts: Counter[str] = Counter()
+
+    def add(
+        self, request: Request, kind: Kind, *, course: Course | None, page: int, serve: Callable[[], Reply]
+    ) -> Exchange:
+        """Record a request, and number it among those for the same target."""
+        with self._lock:
+            self._attempts[request.target] += 1
+            exchange = Exchange(request, kind, course, page, self._attempts[request.target], serve)
+            self._exchanges.append(exchange)
+        return exchange
+
+    def read(self, kind: Kind | None = None) -> list[Exchange]:
+        """The exchanges so far, those of one *kind* alone if given."""
+        with self._lock:
+            return [exchange for exchange in self._exchanges if kind in (None, exchange.kind)]
+
+    def forget(self) -> None:
+        """Forget them all; attempts count from 1 again."""
+        with self._lock:
+            self._exchanges.clear()
+            self._attempts.clear()

@@ -95,8 +95,9 @@ def _differences_url(
 ) -> str:
     """A URL for what will have changed after this answer; the roster as it is now is remembered for it."""
     now = {user_id_of(member): json.dumps(member, sort_keys=True) for member in list(course.members)}
-    since = max(int(time.time() * 1000), max(course.snapshots, default=0) + 1)
-    course.snapshots[since] = now
+    since = max(int(time.time() * 1000), max(course.snapshots, default=0) + 1)  # milliseconds, never twice
+    last = course.snapshots[max(course.snapshots)] if course.snapshots else None
+    course.snapshots[since] = last if last == now else now  # pages of one reading share one copy
     query = [(name, value) for name, value in kept if name != "since"]
     if manner.style == "tao" and window.size is not None:
         query.append(("limit", str(window.size)))

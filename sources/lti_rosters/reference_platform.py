@@ -10,8 +10,6 @@ is recorded, and faults can be scripted for a course, for the token endpoint, or
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Self
 from urllib.parse import quote, unquote
@@ -19,7 +17,7 @@ from urllib.parse import quote, unquote
 from . import reference_pages as pages
 from . import reference_rosters as rosters
 from .reference_courses import Course, Member, member
-from .reference_exchange import Exchange, Kind, Script
+from .reference_exchange import Exchange, Kind, Records, Script
 from .reference_manners import (
     BLACKBOARD,
     CANVAS,
@@ -70,8 +68,7 @@ class ReferencePlatform:
     May be changed at any time: *courses*, *scopes* (permitted to the tool), *token_lifetime* (seconds),
     *latency* (seconds before every answer), *skew* (seconds its clock is ahead), *gzip* (bodies for clients
     that accept it), *in_maintenance*, *throttle_next* (so many rosters are refused as too many),
-    *token_script*, and *routes* (further paths with their scripts). *peak* is the most requests that were in
-    work at once.
+    *token_script*, and *routes* (further paths with their scripts).
     """
 
     def __init__(
@@ -98,11 +95,8 @@ class ReferencePlatform:
         self.gzip = False
         self.in_maintenance = False
         self.throttle_next = 0
-        self.in_flight = 0
-        self.peak = 0
-        self._lock = threading.RLock()
-        self._exchanges: list[Exchange] = []
-        self._attempts: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._records = Records()
         self._server = Server(self._answer, self.now)
         self.origin = f"http://127.0.0.1:{self._server.port}"
         self.token_url = self.origin + manner.token_path
@@ -182,25 +176,32 @@ class ReferencePlatform:
     @property
     def requests(self) -> list[Exchange]:
         """Every request so far, in order of arrival."""
-        with self._lock:
-            return list(self._exchanges)
+        return self._records.read()
 
     @property
     def roster_requests(self) -> list[Exchange]:
         """Requests to rosters so far."""
-        return [exchange for exchange in self.requests if exchange.kind == "roster"]
+        return self._records.read("roster")
 
     @property
     def token_requests(self) -> list[Exchange]:
         """Requests to the token endpoint so far."""
-        return [exchange for exchange in self.requests if exchange.kind == "token"]
+        return self._records.read("token")
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are being answered now, delays included."""
+        return self._server.in_flight
+
+    @property
+    def peak(self) -> int:
+        """The most requests that were in flight at once."""
+        return self._server.peak
 
     def forget(self) -> None:
-        """Forget the requests so far; attempts count from 1 again."""
-        with self._lock:
-            self._exchanges.clear()
-            self._attempts.clear()
-            self.peak = 0
+        """Forget the requests so far and the peak; attempts count from 1 again."""
+        self._records.forget()
+        self._server.peak = 0
 
     def throttled(self, retry_after: float | str | None = None) -> Reply:
         """This platform's "too many requests", for scripts."""
@@ -209,23 +210,11 @@ class ReferencePlatform:
     # Answers
 
     def _answer(self, request: Request) -> Reply:
-        with self._counted():
-            exchange = self._recorded(request)
-            reply = self._scripted(exchange) or exchange.serve()
+        exchange = self._recorded(request)
+        reply = self._scripted(exchange) or exchange.serve()
         if self.gzip and reply.body and "gzip" in (request.header("Accept-Encoding") or ""):
             reply = rosters.compressed(reply)
         return replace(reply, delay=reply.delay + self.latency) if self.latency else reply
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        with self._lock:
-            self.in_flight += 1
-            self.peak = max(self.peak, self.in_flight)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self.in_flight -= 1
 
     def _recorded(self, request: Request) -> Exchange:
         kind: Kind = "other"
@@ -235,14 +224,9 @@ class ReferencePlatform:
         elif request.path not in self.routes and self._is_roster(request.path):
             kind, course = "roster", self._course(request.path)
             page = pages.page_number(pages.window_of(self.manner, request))
-        with self._lock:
-            attempt = self._attempts.get(request.target, 0) + 1
-            self._attempts[request.target] = attempt
-            exchange = Exchange(
-                request, kind, course, page, attempt, lambda: self._served(kind, course, request)
-            )
-            self._exchanges.append(exchange)
-        return exchange
+        return self._records.add(
+            request, kind, course=course, page=page, serve=lambda: self._served(kind, course, request)
+        )
 
     def _scripted(self, exchange: Exchange) -> Reply | None:
         """What the script in charge makes of *exchange*; None if it leaves the answer to us."""
@@ -285,14 +269,12 @@ class ReferencePlatform:
             # A platform with one URL for every course infers which one is meant, or answers nothing at all.
             unclear = "{course}" not in self.manner.memberships_path
             return Reply(200) if unclear else refuse_roster(self.manner, "course", request)
-        elsewhere = {rlid for other in self._other_courses(course) for rlid in other.links}
-        return rosters.answer(self.manner, course, request, origin=self.origin, elsewhere=elsewhere)
+        return rosters.answer(self.manner, course, request, origin=self.origin, is_known=self._is_known_link)
 
-    def _other_courses(self, course: Course) -> list[Course]:
-        if self.manner.rlid == "ignored":
-            return []
+    def _is_known_link(self, rlid: str) -> bool:
+        """Whether any course has this resource link."""
         with self._lock:
-            return [other for other in self.courses.values() if other is not course]
+            return any(rlid in course.links for course in self.courses.values())
 
     def _is_roster(self, path: str) -> bool:
         before, marker, after = self.manner.memberships_path.partition("{course}")

@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import json
 import random
-from collections.abc import Collection
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -25,10 +25,10 @@ OUTCOME = "https://purl.imsglobal.org/spec/lti-bo/claim/basicoutcome"
 
 
 def answer(
-    manner: Manner, course: Course, request: Request, *, origin: str, elsewhere: Collection[str] = ()
+    manner: Manner, course: Course, request: Request, *, origin: str, is_known: Callable[[str], bool]
 ) -> Reply:
-    """The roster of *course* as *request* asks for it; *elsewhere* are other courses' resource links."""
-    chosen = _chosen(manner, course, request, origin=origin, elsewhere=elsewhere)
+    """The roster of *course* as *request* asks for it; *is_known* tells every course's links."""
+    chosen = _chosen(manner, course, request, origin=origin, is_known=is_known)
     if isinstance(chosen, Reply):
         return chosen
     window = pages.window_of(manner, request)
@@ -43,12 +43,12 @@ def answer(
 
 
 def _chosen(
-    manner: Manner, course: Course, request: Request, *, origin: str, elsewhere: Collection[str]
+    manner: Manner, course: Course, request: Request, *, origin: str, is_known: Callable[[str], bool]
 ) -> list[Member] | Reply:
     """Everybody that the parameters of *request* let through, or a refusal of one of these."""
     asked = dict(reversed(request.query))  # the first of doubles counts
     rlid = None if manner.rlid == "ignored" else asked.get("rlid")
-    refusal = None if rlid is None else _refuse_link(manner, course, request, rlid, elsewhere)
+    refusal = None if rlid is None else _refuse_link(manner, course, request, rlid, is_known)
     if refusal is not None:
         return refusal
     members = list(course.members)
@@ -146,13 +146,13 @@ def _roles(member: Any) -> list[str]:
 
 
 def _refuse_link(
-    manner: Manner, course: Course, request: Request, rlid: str, elsewhere: Collection[str]
+    manner: Manner, course: Course, request: Request, rlid: str, is_known: Callable[[str], bool]
 ) -> Reply | None:
     if manner.rlid == "refused":
         return refuse_roster(manner, "rlid", request, 'Invalid parameter: "query.rlid" is not allowed')
     if rlid in course.links or (manner.rlid == "canvas" and rlid == course.context_id):
         return None
-    if manner.rlid == "moodle" and (rlid in elsewhere or not rlid.isdecimal()):
+    if manner.rlid == "moodle" and (not rlid.isdecimal() or is_known(rlid)):
         # Recorded: Moodle takes its own error code, 0, for a status.
         return Reply(raw=b"HTTP/1.0 0 Invalid course module ID: 12\r\nConnection: close\r\n\r\n")
     return refuse_roster(manner, "rlid", request, f"LTI link {rlid} doesn't exist")

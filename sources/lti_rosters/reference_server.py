@@ -8,7 +8,9 @@ import socketserver
 import struct
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
@@ -96,6 +98,7 @@ class Server:
     """Serve *answer* on a free port of 127.0.0.1, a thread per connection; *now* is the Date header's clock.
 
     An exception in *answer* becomes a 500 and is kept in *faults*: a test's mistake does not pass unseen.
+    *in_flight* requests are being answered, delays included; *peak* is the most that were at once.
     """
 
     def __init__(self, answer: Callable[[Request], Reply], now: Callable[[], float] = time.time) -> None:
@@ -104,10 +107,14 @@ class Server:
         self.now = now
         self.stopped = threading.Event()
         self.faults: list[Exception] = []
+        self.in_flight = 0
+        self.peak = 0
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._listener = _Listener(self)
         self.port: int = self._listener.server_address[1]
+        # A server that is never entered gives its port back when it is forgotten.
+        weakref.finalize(self, self._listener.socket.close)
         self._thread = threading.Thread(target=self._listener.serve_forever, args=(POLL,), daemon=True)
 
     def __enter__(self) -> Self:
@@ -124,7 +131,8 @@ class Server:
         with self._lock:
             connections = list(self._open)
         for connection in connections:
-            _close(connection)
+            with suppress(OSError):  # its own thread may have closed it by now
+                connection.shutdown(socket.SHUT_RDWR)
 
     def converse(self, connection: socket.socket) -> None:
         """Answer one request after another until either side closes."""
@@ -132,16 +140,27 @@ class Server:
             self._open.add(connection)
         reader = connection.makefile("rb")
         try:
-            for request in _requests(reader):
-                reply = self._answered(request)
-                if not self._send(connection, request, reply):
-                    break
-        except (OSError, ValueError):
-            pass  # the client left, or we are stopping
+            with suppress(OSError, ValueError):  # the client left or talks nonsense, or we are stopping
+                for request in _requests(reader):
+                    with self._counted():
+                        goes_on = self._send(connection, request, self._answered(request))
+                    if not goes_on:
+                        break
         finally:
             with self._lock:
                 self._open.discard(connection)
-            _quietly(reader.close)
+            reader.close()
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._lock:
+            self.in_flight += 1
+            self.peak = max(self.peak, self.in_flight)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.in_flight -= 1
 
     def _answered(self, request: Request) -> Reply:
         try:
@@ -231,14 +250,3 @@ def _reset(connection: socket.socket) -> bool:
     """Make the close that follows a reset; always False, for the connection is over."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     return False
-
-
-def _close(connection: socket.socket) -> None:
-    _quietly(lambda: connection.shutdown(socket.SHUT_RDWR))
-
-
-def _quietly(act: Callable[[], object]) -> None:
-    try:
-        act()
-    except OSError:
-        return

@@ -16,7 +16,7 @@ from .harvest import Harvest, Plan, narrowed, plans
 from .ledger import ContextFacts, Ledger, read_ledger
 from .roles import held, read_role, vocabulary
 from .roster import Roster
-from .settings import read_settings
+from .settings import Settings, read_settings
 from .sync import COMPLETE, Sync
 from .tables import TABLES, Table
 
@@ -47,7 +47,9 @@ def lti_rosters(
     full: bool = False,
     fail_fast: bool = False,
     stop: threading.Event | None = None,
+    on_plan: Callable[[Sequence[Plan]], None] | None = None,
     on_sync: Callable[[Sync], None] | None = None,
+    settings: Settings | None = None,
     **options: Any,
 ) -> Iterator[DltResource]:
     """Read LTI course rosters: memberships, roles, contexts, and one row per attempt.
@@ -62,20 +64,25 @@ def lti_rosters(
         full: Write every roster, unchanged ones too.
         fail_fast: Stop at the first failure instead of going on with the rest.
         stop: Set it to stop early: what is complete is loaded, the rest stays as it is.
+        on_plan: Called once with what is going to be read.
         on_sync: Called with every sync as it ends.
+        settings: Settings made by the caller; then none are read, and *contexts*, *registrations* and
+            *options* have no effect.
         options: The options of the settings (`role`, `page_size`, `concurrency`, …), for all registrations.
 
     Raises:
         ConfigurationError: A fault of the settings that concerns every registration.
     """
-    settings = read_settings(contexts=contexts, overrides=options, only=registrations)
+    if settings is None:
+        settings = read_settings(contexts=contexts, overrides=options, only=registrations)
+    made = plans(settings)
 
     def rosters() -> Iterator[Batch]:
-        ledger = read_ledger(_sql_client(), [*settings.faulty, *(each.name for each in settings.registrations)])
-        made = narrowed(plans(settings), ledger, context_ids=context_ids, limit=limit)
-        harvest = Harvest(
-            made, ledger, stop=stop or threading.Event(), is_full=full, is_fail_fast=fail_fast
-        )
+        ledger = read_ledger(_sql_client(), [plan.registration.name for plan in made])
+        chosen = narrowed(made, ledger, context_ids=context_ids, limit=limit)
+        harvest = Harvest(chosen, ledger, stop or threading.Event(), is_full=full, is_fail_fast=fail_fast)
+        if on_plan is not None:
+            on_plan(chosen)
         yield from _batches(harvest, on_sync or _ignore)
 
     read = dlt.resource(rosters, name="rosters", selected=False)

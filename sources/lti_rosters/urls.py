@@ -142,11 +142,22 @@ def _is_secret(pair: str, depth: int) -> bool:
     letters = re.sub(r"[^a-z0-9]", "", unquote_plus(name).lower())
     if SECRET_NAME.fullmatch(letters):
         return True
-    plain = unquote(value)
-    if ENCODED_OBJECT.search(unquote(pair)):
-        return True
-    nested = depth > 0 and any(mark in plain for mark in ("?", "%", "://"))
-    return nested and _without_secrets(plain, depth - 1) != plain.partition("#")[0]
+    return bool(ENCODED_OBJECT.search(name)) or _hides_secret(value, depth)
+
+
+def _hides_secret(value: str, depth: int) -> bool:
+    """Tell whether *value*, however often it is encoded, is a JWT or a URL that carries a secret."""
+    for below in range(depth, 0, -1):
+        plain = unquote(value)
+        if ENCODED_OBJECT.search(plain):
+            return True
+        is_url = "?" in plain or "://" in plain
+        if is_url and _without_secrets(plain, below - 1) != plain.partition("#")[0]:
+            return True
+        if plain == value:
+            return False
+        value = plain
+    return False
 
 
 def with_parameters(url: str, parameters: Mapping[str, str]) -> str:

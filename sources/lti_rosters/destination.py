@@ -1,0 +1,191 @@
+"""Where the rosters go: the dlt pipeline of our commands, the packages it still holds, the warehouse behind it."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.exceptions import MissingDependencyException
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from .errors import ConfigurationError, DestinationError, LtiRostersError
+from .models import Warehouse
+
+PIPELINE = "lti_rosters"
+DATASET = "lti_raw"
+DATABASE = "rosters.duckdb"  # not named like a schema in it, or DuckDB finds names ambiguous
+WORKING_DIRECTORY = ".lti_rosters"
+TARGET = "destination.json"  # which destination the packages in the working directory are meant for
+# What a load leaves behind is emptied (design §7): package files hold members' data.
+TIDY = {
+    "LOAD__DELETE_COMPLETED_JOBS": "true",
+    "LOAD__TRUNCATE_STAGING_DATASET": "true",
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "RUNTIME__INTERCEPT_SIGNALS": "false",  # we listen ourselves, so that what is complete is still loaded
+}
+# Errors whose first line tells of connections and files, never of a row.
+TOLD = ("IOException", "OperationalError", "ConnectionException", "CatalogException")
+
+
+@contextmanager
+def tidy() -> Iterator[None]:
+    """Have dlt empty package files and staging tables after a load, unless the settings say otherwise."""
+    added = {name: value for name, value in TIDY.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def open_pipeline(destination: str | None, directory: Path, *, database: str = DATABASE) -> dlt.Pipeline:
+    """The pipeline of our commands: its packages in `.lti_rosters` of *directory*, by default into *database*.
+
+    Raises ConfigurationError for a destination that is unknown, not installed or without its credentials.
+    """
+    try:
+        return dlt.pipeline(
+            PIPELINE,
+            destination=_destination(destination, directory / database),
+            dataset_name=DATASET,
+            pipelines_dir=str(directory / WORKING_DIRECTORY),
+        )
+    except MissingDependencyException as error:
+        raise _not_installed(destination) from error
+    except Exception as error:
+        raise ConfigurationError(
+            f'"{destination}" cannot be used as a destination ({type(error).__name__}).',
+            where="destination",
+            remedy="Name one that dlt knows, such as duckdb or postgres.",
+        ) from error
+
+
+def _destination(name: str | None, path: Path) -> Any:
+    if name not in (None, "duckdb"):
+        return name
+    configured: Any = dlt.secrets.get("destination.duckdb.credentials")
+    return dlt.destinations.duckdb(configured or str(path))
+
+
+def _not_installed(destination: str | None) -> ConfigurationError:
+    name = destination or "duckdb"
+    return ConfigurationError(
+        f"{name} is not installed.",
+        where="destination",
+        remedy=f'Install it: pip install "lti-rosters[{name}]"',
+    )
+
+
+def drain(pipeline: dlt.Pipeline, directory: Path) -> bool:
+    """Load what an earlier run left behind; return whether there was any.
+
+    dlt would load it in place of the new data. Raises DestinationError when it was meant for another
+    destination, or cannot be loaded.
+    """
+    marker = directory / WORKING_DIRECTORY / TARGET
+    target = _target(pipeline)
+    if not pipeline.has_pending_data:
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text(json.dumps(target), encoding="utf-8")
+        return False
+    if marker.exists() and json.loads(marker.read_text(encoding="utf-8")) != target:
+        raise DestinationError(
+            f"{WORKING_DIRECTORY} holds a package for another destination.",
+            where="destination",
+            remedy="Run once with that destination, or from another directory.",
+        )
+    while pipeline.has_pending_data:
+        load(pipeline, None)
+    return True
+
+
+def _target(pipeline: dlt.Pipeline) -> list[str]:
+    """What tells two destinations apart: dlt's type of it and the fingerprint of its address."""
+    destination = pipeline.destination
+    try:
+        fingerprint = pipeline.destination_client().config.fingerprint()
+    except ConfigurationException as error:
+        raise ConfigurationError(
+            f"the credentials of {destination.destination_name} are missing or wrong.",
+            where="destination",
+            remedy=f"Set [destination.{destination.destination_name}.credentials] in .dlt/secrets.toml.",
+        ) from error
+    except MissingDependencyException as error:
+        raise _not_installed(destination.destination_name) from error
+    return [str(destination.destination_type), str(fingerprint)]
+
+
+def load(pipeline: dlt.Pipeline, source: Any) -> list[str]:
+    """Run *pipeline* with *source* (None: only what is pending) and return the load ids.
+
+    Raises what the source raised, or DestinationError.
+    """
+    try:
+        info = pipeline.run(source)
+        info.raise_on_failed_jobs()
+    except PipelineStepFailed as error:
+        raise _cause(error) from error
+    except (KeyboardInterrupt, LtiRostersError):
+        raise
+    except Exception as error:
+        raise _failed("run", error) from error
+    return list(info.loads_ids)
+
+
+def _cause(error: PipelineStepFailed) -> LtiRostersError:
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, LtiRostersError):
+            return inner
+        inner = inner.__cause__ or inner.__context__
+    if error.step == "extract":
+        return _bug(error)
+    return _failed(error.step, error)
+
+
+def _bug(error: BaseException) -> LtiRostersError:
+    last = error
+    while last.__cause__ is not None:
+        last = last.__cause__
+    return LtiRostersError(
+        f"an unexpected {type(last).__name__}.", where="extract", remedy="Please report it; nothing was loaded."
+    )
+
+
+def _failed(step: str, error: BaseException) -> DestinationError:
+    """Name the step and the kind of error; its text may quote a row, so it is told only where it cannot."""
+    kinds, told = [], ""
+    inner: BaseException | None = error
+    while inner is not None:
+        kinds.append(type(inner).__name__)
+        if kinds[-1] in TOLD and str(inner).strip():
+            told = ": " + str(inner).strip().splitlines()[0][:200]
+        inner = inner.__cause__ or inner.__context__
+    return DestinationError(
+        f"the destination failed ({kinds[-1]}{told}).",
+        where=str(step),
+        remedy="What was read is kept and is loaded first by the next run.",
+    )
+
+
+def warehouse(pipeline: dlt.Pipeline) -> Warehouse | None:
+    """Where dbt finds what *pipeline* loaded; None where our models are not built (yet)."""
+    credentials: Any = getattr(pipeline.destination_client().config, "credentials", None)
+    kind = str(pipeline.destination.destination_name)
+    if str(pipeline.destination.destination_type).endswith("duckdb"):
+        return Warehouse(adapter="duckdb", path=Path(credentials.database))
+    if kind == "postgres":
+        return Warehouse(
+            adapter="postgres",
+            host=credentials.host,
+            port=credentials.port or 5432,
+            user=credentials.username,
+            password=credentials.password,
+            database=credentials.database,
+        )
+    return None

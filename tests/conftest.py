@@ -1,0 +1,22 @@
+"""Fixtures for end-to-end tests: the tool's key, and a school with a platform and a warehouse."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lti_rosters.keys import SigningKey, new_key
+from school import School
+
+
+@pytest.fixture(scope="session")
+def tool_key() -> SigningKey:
+    """The tool's key pair, made once: making one takes longer than most tests."""
+    return new_key()
+
+
+@pytest.fixture
+def school(tool_key: SigningKey, tmp_path: Path) -> Iterator[School]:
+    """A school with one Canvas-like platform, registered as `canvas`, asked at most twice for everything."""
+    with School(tmp_path / "school", tool_key) as school:
+        school.open("canvas", max_attempts=2)
+        yield school
