@@ -224,6 +224,7 @@ def test_function_that_fails() -> None:
         ("courses.parquet", "Parquet"),
         ("courses.csv", r"no file courses\.csv"),
         ("x" * 5000, "cannot be the name"),
+        ("x\x00y", "cannot be the name|There is no file"),
         (".", "is a directory"),
     ],
 )
@@ -302,6 +303,13 @@ def test_csv_that_is_none(text: str | bytes, why: str) -> None:
     """A file without a usable header is told, with the columns that it has and needs."""
     with pytest.raises(ConfigurationError, match=why):
         read(written("courses.csv", text))
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that cannot be read by anybody")
+def test_file_that_cannot_be_read() -> None:
+    """A file that is there and cannot be read is told."""
+    with pytest.raises(ConfigurationError, match="cannot be read: OSError"):
+        read("/proc/self/mem")
 
 
 def test_csv_of_ltiaas() -> None:

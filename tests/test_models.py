@@ -441,6 +441,7 @@ def dbt(home: Path, path: Path, *command: str, project: Path = models.PROJECT) -
     return answer.stdout
 
 
+@pytest.mark.slow
 def test_the_unit_tests_of_the_project_hold(tmp_path: Path) -> None:
     """dbt's own unit tests pass, each over rows given in its file."""
     path = hand_made().write(tmp_path / "rosters.duckdb")
@@ -452,6 +453,7 @@ def test_the_unit_tests_of_the_project_hold(tmp_path: Path) -> None:
     assert int(passed[1]) >= 7
 
 
+@pytest.mark.slow
 def test_an_analysts_project_uses_ours_as_a_package(tmp_path: Path) -> None:
     """Installed as a local package, the models land in the schema that the analyst's project chooses."""
     path = hand_made().write(tmp_path / "rosters.duckdb", schema="loaded")

@@ -429,6 +429,7 @@ TYPED: list[tuple[str, Any, str, Any]] = [
     ("repeated_next", "end", "end", "end"),
     ("stale_after_hours", 24, "24", 24),
     ("allow_hosts", ["Files.example"], "Files.example", ("https://files.example:443",)),
+    ("allow_hosts", [], ",", ()),
     (
         "allow_hosts",
         ["https://a.example:8443", "b.example:1", "http://localhost:80/"],
@@ -444,16 +445,16 @@ def test_options(
     write: Write, monkeypatch: pytest.MonkeyPatch, name: str, toml: Any, environment: str, expected: Any
 ) -> None:
     """An option reads alike from TOML, from the environment and from Python, for one or for all."""
-    write(f"{CANVAS}\n{name} = {json.dumps(toml)}", shared_key())
-    of_one = only_one(read_settings()).options
-    write(f"[sources.lti_rosters]\n{name} = {json.dumps(toml)}\n{CANVAS}", shared_key())
+    line = f"{name} = {json.dumps(toml)}"
+    write(f"{CANVAS}{line}\n{MOODLE}", shared_key())
+    monkeypatch.setenv(f"{ENVIRONMENT}REGISTRATIONS__MOODLE__{name.upper()}", environment)
+    of_one = [each.options for each in read_settings().registrations]
+    write(f"[sources.lti_rosters]\n{line}\n{CANVAS}", shared_key())
     of_all = only_one(read_settings()).options
     write(CANVAS, shared_key())
     of_python = only_one(read_settings(overrides={name: toml})).options
-    monkeypatch.setenv(f"{OF_CANVAS}{name.upper()}", environment)
-    of_environment = only_one(read_settings()).options
 
-    assert [getattr(each, name) for each in (of_one, of_all, of_python, of_environment)] == [expected] * 4
+    assert [getattr(each, name) for each in (*of_one, of_all, of_python)] == [expected] * 4
 
 
 def test_role_becomes_canonical(write: Write) -> None:
@@ -493,6 +494,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("allow_hosts", "a.example:99999", "allow_hosts: it is not a URL that can be used"),
     ("allow_hosts", [7], "allow_hosts is a list; it must be a list of texts."),
     ("allow_hosts", "[7", 'allow_hosts is "[7"; it must be a list of texts.'),
+    ("allow_hosts", "[::1::2]", 'allow_hosts is "[::1::2]"; it must be'),
     ("role", 7, "role is 7; it must be the name or URI of a role."),
 ]
 
@@ -672,8 +674,8 @@ def test_missing_key_file(write: Write) -> None:
     (fault,) = faults(read_settings())
 
     assert fault == (
-        "private_key: There is no file tool.pem. Give the private key as PEM or JWK, or the path of a file that "
-        "holds it. Set private_key under [sources.lti_rosters] in .dlt/secrets.toml, or "
+        "private_key: There is no file tool.pem. Give the private key as PEM or JWK, or the path of a file "
+        "that holds it. Set private_key under [sources.lti_rosters] in .dlt/secrets.toml, or "
         "SOURCES__LTI_ROSTERS__PRIVATE_KEY."
     )
 

@@ -19,6 +19,7 @@ DIGITS = bytes(48 if chr(byte).isdigit() else 32 for byte in range(128)) + b" " 
 LONG_RUN = b"0" * 19
 LONG_NUMBER = re.compile(rb"[:\[,]\s*-?[0-9]{19}")
 
+ESCAPE = b"\\"
 ESCAPED_LETTERS = (b"\\u005", b"\\u006", b"\\u007")  # a key could be written with these to look like another
 
 CHECK = "Open the memberships URL with `lti-rosters check`: it shows how the platform answers."
@@ -74,13 +75,13 @@ def _fast(body: bytes) -> dict[str, Any] | None:
         return None
     if LONG_RUN in body.translate(DIGITS) and LONG_NUMBER.search(body):
         return None
-    return clean(container) if b"\\u0000" in body else container
+    return clean(container) if ESCAPE in body and b"\\u0000" in body else container
 
 
 def _is_unambiguous(body: bytes, container: dict[str, Any]) -> bool:
     """Tell cheaply that no key that matters stands twice; False where only a slow reading can tell."""
     members = container.get("members")
-    if type(members) is not list or (b"\\u00" in body and any(letter in body for letter in ESCAPED_LETTERS)):
+    if type(members) is not list or (ESCAPE in body and any(letter in body for letter in ESCAPED_LETTERS)):
         return False
     try:
         for key in IDENTIFYING:

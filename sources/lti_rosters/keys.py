@@ -1,6 +1,7 @@
 """The tool's key: read from whatever form an operator has it in, and shown to platforms as a public JWK.
 
-The only module that uses `cryptography`. No message here ever repeats a text that could be key material,
+The only module that uses `cryptography`; types are imported by name, since `dlt init` imports this with a
+stub in its place, whose modules have no attributes. No message here ever repeats a text that could be key material,
 and errors of the libraries are not chained to ours (`from None`): some carry the text they choked on.
 """
 
@@ -12,6 +13,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from .errors import ConfigurationError
 from .keytext import found_text
@@ -28,7 +30,7 @@ class SigningKey:
     kid: str
     thumbprint: str
     bits: int
-    private_key: rsa.RSAPrivateKey = field(repr=False, compare=False)
+    private_key: RSAPrivateKey = field(repr=False, compare=False)
 
     def with_kid(self, key_id: str) -> "SigningKey":
         """Return the same key under the name *key_id*."""
@@ -77,7 +79,7 @@ def public_jwk(key: SigningKey) -> dict[str, str]:
     return {"kty": "RSA", "n": n, "e": e, "use": "sig", "alg": ALGORITHM, "kid": key.kid}
 
 
-def _signing_key(private: rsa.RSAPrivateKey, kid: str = "") -> SigningKey:
+def _signing_key(private: RSAPrivateKey, kid: str = "") -> SigningKey:
     if private.key_size < LEAST_BITS:
         raise ConfigurationError(
             f"The key has {private.key_size} bits; platforms want {LEAST_BITS} or more.",
@@ -89,14 +91,14 @@ def _signing_key(private: rsa.RSAPrivateKey, kid: str = "") -> SigningKey:
     )
 
 
-def _thumbprint(private: rsa.RSAPrivateKey) -> str:
+def _thumbprint(private: RSAPrivateKey) -> str:
     """Return the SHA-256 thumbprint: the required members, sorted, without space (RFC 7638 §3)."""
     n, e = _public_numbers(private)
     required = json.dumps({"e": e, "kty": "RSA", "n": n}, separators=(",", ":"))
     return _base64url(hashlib.sha256(required.encode("ascii")).digest())
 
 
-def _public_numbers(private: rsa.RSAPrivateKey) -> tuple[str, str]:
+def _public_numbers(private: RSAPrivateKey) -> tuple[str, str]:
     numbers = private.public_key().public_numbers()
     return _unsigned(numbers.n), _unsigned(numbers.e)
 
@@ -118,7 +120,7 @@ def _from_pem(text: str) -> SigningKey:
             "The PEM block holds no private key that can be read: it is cut off or damaged.",
             remedy="Copy it again, whole, with its BEGIN and END lines.",
         ) from None
-    if not isinstance(private, rsa.RSAPrivateKey):
+    if not isinstance(private, RSAPrivateKey):
         raise _not_rsa(type(private).__name__.lstrip("_").removesuffix("PrivateKey"))
     return _signing_key(private)
 
@@ -159,7 +161,7 @@ def _the_private_one(document: Any) -> dict[str, Any]:
     )
 
 
-def _rsa_key(jwk: dict[str, Any]) -> rsa.RSAPrivateKey:
+def _rsa_key(jwk: dict[str, Any]) -> RSAPrivateKey:
     n, e, d = (_integer(jwk, name) for name in ("n", "e", "d"))
     try:
         if jwk.get("p") and jwk.get("q"):

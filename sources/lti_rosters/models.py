@@ -198,12 +198,13 @@ def apart(password: str) -> Iterator[None]:
     for name in before:
         if name.startswith("DBT_") and not name.startswith("DBT_ENV_"):
             del os.environ[name]  # DBT_EMPTY, DBT_FULL_REFRESH… are meant for another project
-    os.environ[PASSWORD] = password
+    os.environ |= {PASSWORD: password, "PGTZ": "UTC"}
     try:
         with contextlib.chdir(Path.cwd()), contextlib.redirect_stdout(io.StringIO()):
             yield
     finally:
-        os.environ.pop(PASSWORD)
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
         os.environ.update(before)
 
 

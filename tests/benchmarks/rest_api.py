@@ -35,7 +35,6 @@ def rosters(token_url: str) -> Any:
             "base_url": token_url,
             "headers": {"Accept": MEDIA_TYPE},
             "auth": {"type": "bearer", "token": token["access_token"]},
-            "paginator": HeaderLinkPaginator(),
         },
         "resources": [
             courses(),
@@ -47,6 +46,9 @@ def rosters(token_url: str) -> Any:
                 "endpoint": {
                     "path": "{resources.courses.memberships_url}",
                     "data_selector": "members",
+                    # Here, not at the client: a path that ends in a placeholder is taken for a single entity,
+                    # which gets one page whatever the client's paginator is.
+                    "paginator": HeaderLinkPaginator(),
                 },
             },
         ],

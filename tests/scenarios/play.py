@@ -97,7 +97,7 @@ def reads(name: str, sends: Any, roster: Any = None, *, context: Any = None, syn
 
 def person(*roles: str, status: str = "Active", **columns: Any) -> Row:
     """A row of the roster: *roles* without their common beginning, sorted; *columns* as far as they matter."""
-    return {"status": status, "roles": roles, **columns}
+    return {"status": status, "roles": tuple(sorted(roles)), **columns}
 
 
 def _roster(given: Any) -> Roster:
@@ -180,8 +180,9 @@ class Played:
 def _with_roles(members: list[Row], roles: list[Row]) -> dict[str, Row]:
     roster = {row["user_id"]: {**row, "roles": ()} for row in members}
     assert len(roster) == len(members), "somebody is on the roster twice"
-    for row in sorted(roles, key=lambda row: str(row["role_uri"])):
-        roster[row["user_id"]]["roles"] += (short(row["role_uri"]),)
+    for row in roles:
+        held = roster[row["user_id"]]
+        held["roles"] = tuple(sorted((*held["roles"], short(row["role_uri"]))))
     return roster
 
 

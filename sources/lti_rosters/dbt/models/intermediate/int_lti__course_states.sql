@@ -1,3 +1,6 @@
+-- A table: three marts look at it, and it ranks every attempt ever made.
+{{ config(materialized='table') }}
+
 with
 
 attempts as (

@@ -17,7 +17,7 @@ courses as (
 -- A registration without a course is shown too, and so is one whose row is not in yet.
 registrations as (
     select registration from {{ ref('stg_lti__registrations') }}
-    union
+    union distinct
     select registration from courses
 ),
 
