@@ -2,9 +2,9 @@
 
     python pipelines/rosters.py
 
-cron, a CI job or an orchestrator runs it in the directory that holds `.dlt/`. It prints one JSON document, and
-its exit status tells how it went: 0 all read, 3 something failed and the rest is loaded. A polite request to
-stop (SIGTERM, as schedulers send) lets what is complete be loaded.
+cron, a CI job or an orchestrator runs it in the directory that holds `.dlt/`. It prints one JSON document.
+Its exit status tells how it went: 0 all read, 3 something failed and the rest is loaded. When it is asked to
+stop (SIGTERM, as schedulers send), what is complete is still loaded.
 """
 
 import json

@@ -1,6 +1,7 @@
 """Load LTI course rosters into DuckDB, or into another destination named in its place.
 
-The registrations are read from `.dlt/config.toml` and `.dlt/secrets.toml`.
+The registrations are read from `.dlt/config.toml` and `.dlt/secrets.toml`. Run as it stands, it loads all of
+them; the other functions show how to load less.
 """
 
 import dlt
@@ -28,5 +29,3 @@ def load_one_course(registration: str, context_id: str) -> None:
 
 if __name__ == "__main__":
     load_all_rosters()
-    # load_registrations("canvas", "moodle")
-    # load_one_course("canvas", "4dde05e8ca1973bcca9bffc13e1548820eee93a3")

@@ -1,12 +1,12 @@
 """A school for end-to-end tests: platforms on loopback, their registrations, a warehouse in a DuckDB file.
 
-    def test_roster_is_loaded(school):
-        school.add("c1", ["ann", "ben"])
+def test_roster_is_loaded(school):
+    school.add("c1", ["ann", "ben"])
 
-        run = school.run()
+    run = school.run()
 
-        assert run.outcomes == {"c1": "complete"}
-        assert school.members("c1") == {"ann", "ben"}
+    assert run.outcomes == {"c1": "complete"}
+    assert school.members("c1") == {"ann", "ben"}
 """
 
 import json
@@ -29,7 +29,15 @@ from lti_rosters.reference_platform import CANVAS, Course, Manner, ReferencePlat
 from lti_rosters.sync import Sync
 
 PREFIX = "SOURCES__LTI_ROSTERS__"
-TABLES = ("contexts", "memberships", "membership_log", "membership_roles", "registrations", "roles", "roster_syncs")
+TABLES = (
+    "contexts",
+    "memberships",
+    "membership_log",
+    "membership_roles",
+    "registrations",
+    "roles",
+    "roster_syncs",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +195,9 @@ class School:
         assert len(rows) == len(set(rows)), "somebody is on the roster twice"
         return {user_id for (user_id,) in rows}
 
-    def roster(self, context_id: str, registration: str | None = None) -> dict[str, tuple[str, tuple[str, ...]]]:
+    def roster(
+        self, context_id: str, registration: str | None = None
+    ) -> dict[str, tuple[str, tuple[str, ...]]]:
         """Status and roles (canonical, sorted, without their common beginning) of everybody on the roster."""
         key = context_key(registration or next(iter(self.platforms)), context_id)
         roles: dict[str, list[str]] = {}
@@ -203,7 +213,12 @@ class School:
         """Every row of every raw table but those named, in a stable order."""
         with duckdb.connect(str(self.database)) as connection:
             connection.execute("SET TimeZone = 'UTC'; USE lti_raw")
-            there = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'lti_raw'").fetchall()}
+            there = {
+                name
+                for (name,) in connection.execute(
+                    "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'lti_raw'"
+                ).fetchall()
+            }
             return {
                 table: connection.execute(f"SELECT * FROM {table} ORDER BY ALL").fetchall()
                 for table in TABLES

@@ -39,7 +39,9 @@ SECRET = "Zelda"
         pytest.param(b"12", "a JSON value where an object is due", id="number"),
         pytest.param(b'"Zelda"', "a JSON value where an object is due", id="JSON text"),
         pytest.param(b"null", "a JSON value where an object is due", id="null"),
-        pytest.param(b'{"members":["Zelda",]}', "JSON with a fault at character [12]", id="E31 trailing comma"),
+        pytest.param(
+            b'{"members":["Zelda",]}', "JSON with a fault at character [12]", id="E31 trailing comma"
+        ),
         pytest.param(b"{'members':['Zelda']}", "JSON with a fault at character 1", id="single quotes"),
         pytest.param(b'{"members":[NaN],"a":"Zelda"}', "a number that cannot be read", id="NaN"),
         pytest.param(b'{"members":[-Infinity]}', "a number that cannot be read", id="infinity"),

@@ -490,6 +490,14 @@ def test_the_last_value_wins_e68() -> None:
     assert merged.extra == '{"x":{"b":1},"y":1,"z":2}'
 
 
+def test_merging_what_is_nested_too_deeply_is_refused() -> None:
+    """A depth that one stack could read and a deeper one can't ends in our own error."""
+    deep = member_of()._replace(extra='{"x":' + "[" * 100_000 + "]" * 100_000 + "}")
+
+    with pytest.raises(MalformedError, match="nested too deeply"):
+        merge(deep, member_of(y=1))
+
+
 JSON = st.recursive(
     st.none()
     | st.booleans()

@@ -379,7 +379,7 @@ def test_new_key_is_long_enough() -> None:
 
 
 def test_import_without_cryptography() -> None:
-    """`dlt init` imports the package with stubs for missing packages: nothing of theirs is touched at import."""
+    """`dlt init` imports the package with stubs for missing packages: import touches nothing of theirs."""
     program = """
 import importlib.abc, sys
 from dlt.common.reflection.ref import import_module_with_missing

@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 import pytest
+import yaml
 
 from lti_rosters import models
 from lti_rosters.errors import ConfigurationError, DestinationError
@@ -401,6 +402,22 @@ def test_every_column_of_every_mart_is_described_in_the_warehouse(query: Query) 
     assert len(MARTS) == len(
         query("select 1 from duckdb_tables() where schema_name = 'lti' and comment <> ''")
     )
+
+
+def test_every_model_describes_the_columns_that_it_has(query: Query) -> None:
+    """The properties of each model name its columns, all of them, in any order."""
+    documents = [yaml.safe_load(path.read_text()) for path in models.PROJECT.glob("models/**/*.yml")]
+    described = {
+        (model["name"], column["name"])
+        for document in documents
+        for model in document.get("models", ())
+        for column in model["columns"]
+        if column["description"]
+    }
+
+    found = query("select table_name, column_name from information_schema.columns where table_schema = 'lti'")
+
+    assert described == set(found)
 
 
 def test_the_models_land_in_the_schema_that_was_asked_for(query: Query) -> None:

@@ -2,6 +2,7 @@
 
 from urllib.parse import parse_qsl, quote, urlsplit
 
+import httpx
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -60,12 +61,34 @@ def test_origin(url: str, expected: str) -> None:
         "https://a%2eexample/",
         "https://a\u2100b.example/",
         "https://a\u200bb.example/",
+        "https://\u212a.example/",
+        "https://a\u3002example/",
     ],
 )
 def test_origin_of_what_readers_may_understand_differently(url: str) -> None:
     """What two readers of URLs may take for two hosts has no origin."""
     with pytest.raises(ValueError):  # noqa: PT011  (the message is for logs alone)
         origin(url)
+
+
+AUTHORITY = st.text("a1.:@[]%/\\\\?#\t 0x-_~éKk\u212a\u2100\u3002\uff0e\uff61\u017f\xdf", max_size=14)
+
+
+@given(st.sampled_from(["https://", "http://", "HTTPS://", "https:", "https:///"]), AUTHORITY)
+@example("https://", "a@1")
+@example("https://", "1:1@a:01/")
+def test_origin_is_where_httpx_would_connect(scheme: str, rest: str) -> None:
+    """Whatever has an origin is what the client of the transport would connect to, or it refuses it."""
+    url = f"{scheme}{rest}"
+    try:
+        ours = origin(url)
+        client = httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
+        return
+
+    host = f"[{client.host}]" if ":" in client.host else client.host.lower()
+    port = client.port or {"https": 443, "http": 80}[client.scheme]
+    assert ours == f"{client.scheme}://{host}:{port}"
 
 
 def test_origins_differ_by_port_and_scheme() -> None:

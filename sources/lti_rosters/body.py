@@ -47,7 +47,7 @@ def decode(body: bytes) -> dict[str, Any]:
 
 
 def json_text(value: object, *, sort: bool) -> str:
-    """Write *value* as compact JSON text, in which no NUL and no lone surrogate is left."""
+    """Write *value*, from a body that `decode` read, as compact JSON text without lone surrogates."""
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS if sort else None).decode()
     except TypeError:  # an integer beyond 64 bits, a lone surrogate, more than 254 levels

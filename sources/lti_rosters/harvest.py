@@ -86,7 +86,9 @@ def narrowed(
     return result
 
 
-def _no_pages(entry: ContextEntry, effort: Effort) -> Iterator[nrps.Sheet]:
+def _no_pages(
+    entry: ContextEntry, effort: Effort, differences_url: str | None = None
+) -> Iterator[nrps.Sheet]:
     raise NotImplementedError  # this reader only tells what is known of an entry
 
 
@@ -204,7 +206,11 @@ def _pages(registration: Registration, transport: Transport) -> Pages:
     parameters = {"role": options.role, "limit": str(options.page_size) if options.page_size else None}
     sent = {name: value for name, value in parameters.items() if value}
 
-    def pages(entry: ContextEntry, effort: Effort) -> Iterator[nrps.Sheet]:
+    def pages(
+        entry: ContextEntry, effort: Effort, differences_url: str | None = None
+    ) -> Iterator[nrps.Sheet]:
+        if differences_url is not None:
+            return nrps.pages(connection, differences_url, effort)  # complete as it is: nothing is added
         return nrps.pages(connection, entry.memberships_url or "", effort, parameters=sent)
 
     return pages

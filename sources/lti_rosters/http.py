@@ -1,33 +1,113 @@
 """How httpx is set up and fed: certificates always verified, proxies without surprises, targets as written."""
 
+import functools
 import os
 import ssl
-import urllib.request
-from urllib.parse import urlsplit
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import httpcore
 import httpx
 
+from .errors import ConfigurationError
+from .proxies import is_spared, proxy_url
 from .version import __version__
+from .wire import Backend, Watch
 
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-
-
-def client() -> httpx.Client:
-    """A client that verifies certificates, follows nothing by itself and reads no credentials from its surroundings."""
-    certificates = _certificates()
-    return httpx.Client(
-        headers={"user-agent": f"lti-rosters/{__version__}", "accept-encoding": "gzip"},
-        verify=certificates,
-        trust_env=False,
-        mounts=_proxies(certificates),
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
-    )
+IDLE = 30.0  # seconds for which an unused connection is kept
+USER_AGENT = f"lti-rosters/{__version__}"
 
 
-def without_userinfo(url: str) -> str:
-    """The URL to connect to; httpx would turn a userinfo into an Authorization header of its own."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
+class Wire(httpx.BaseTransport):
+    """An httpx transport over connections of its own: no cookies, no credentials and no proxy of its own choice.
+
+    httpx's client is not used: it keeps cookies, turns a userinfo into Basic, and logs every URL. Raises
+    ConfigurationError where the environment names certificates or a proxy that cannot be used.
+    """
+
+    def __init__(self, stop: threading.Event) -> None:
+        self.watch = Watch(stop)
+        self._certificates = certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+        self._direct = httpcore.ConnectionPool(
+            ssl_context=self._certificates, keepalive_expiry=IDLE, network_backend=Backend(self.watch)
+        )
+        proxy = proxy_url()
+        self._proxied = self._proxy(proxy) if proxy else None
+        self.watch.silence()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send *request*; its body is read from the response's stream, which raises httpx's errors as well."""
+        url = request.url
+        at = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        content = request.content
+        inner = httpcore.Request(
+            request.method, at, headers=request.headers.raw, content=content, extensions=request.extensions
+        )
+        with _told_as_httpx():
+            answer = self._pool(str(url)).handle_request(inner)
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Stream(answer))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.watch.release()
+        for pool in (self._direct, self._proxied):
+            if pool is not None:
+                pool.close()
+
+    def _pool(self, url: str) -> httpcore.ConnectionPool:
+        if self._proxied is None or not url.startswith("https:") or is_spared(url):
+            return self._direct
+        return self._proxied
+
+    def _proxy(self, url: str) -> httpcore.ConnectionPool:
+        proxy = httpx.Proxy(url)
+        at = proxy.url
+        return httpcore.HTTPProxy(
+            proxy_url=httpcore.URL(scheme=at.raw_scheme, host=at.raw_host, port=at.port, target=at.raw_path),
+            proxy_auth=proxy.raw_auth,
+            ssl_context=self._certificates,
+            proxy_ssl_context=self._certificates if at.scheme == "https" else None,
+            keepalive_expiry=IDLE,
+            network_backend=Backend(self.watch),
+        )
+
+
+class _Stream(httpx.SyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _told_as_httpx():
+            yield from self._answer.iter_stream()
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+@contextmanager
+def _told_as_httpx() -> Iterator[None]:
+    """Every error of the engine has its namesake in httpx."""
+    try:
+        yield
+    except tuple(_namesakes()) as error:
+        raise _namesakes()[type(error)](str(error)) from error
+
+
+@functools.cache
+def _namesakes() -> dict[type[Exception], type[httpx.TransportError]]:
+    pairs = ((getattr(httpcore, name), getattr(httpx, name, None)) for name in httpcore.__all__)
+    return {
+        ours: theirs
+        for ours, theirs in pairs
+        if isinstance(theirs, type) and issubclass(theirs, httpx.TransportError)
+    }
+
+
+@functools.lru_cache(maxsize=1024)
+def address(origin: str) -> httpx.URL:
+    """The URL to connect to for an *origin*; httpx raises InvalidURL for a host that cannot be one."""
+    return httpx.URL(origin)
 
 
 def target(url: str) -> bytes:
@@ -37,6 +117,8 @@ def target(url: str) -> bytes:
     written = rest[start:]
     if not written.startswith("/"):
         written = "/" + written
+    if written.isascii() and written.isprintable() and " " not in written:
+        return written.encode("ascii")
     return b"".join(
         bytes([byte]) if 0x21 <= byte <= 0x7E else b"%%%02X" % byte
         for byte in written.encode("utf-8", "replace")
@@ -52,19 +134,16 @@ def is_certificate_fault(error: BaseException | None) -> bool:
     return False
 
 
-def _certificates() -> ssl.SSLContext:
-    """The authorities to trust; SSL_CERT_FILE and SSL_CERT_DIR are respected."""
-    return httpx.create_ssl_context(verify=True, trust_env=True)
-
-
-def _proxies(certificates: ssl.SSLContext) -> dict[str, httpx.BaseTransport | None]:
-    """HTTPS_PROXY for https alone, where it tunnels and sees nothing; plain http is loopback and never proxied."""
-    proxy = urllib.request.getproxies().get("https")
-    spared = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(",")
-    hosts = [host.strip().lstrip(".") for host in spared if host.strip()]
-    if not proxy or "*" in hosts:
-        return {}
-    mounts: dict[str, httpx.BaseTransport | None] = {f"all://{host}": None for host in LOOPBACK}
-    mounts |= {f"all://*{host}": None for host in hosts}
-    mounts["https://"] = httpx.HTTPTransport(proxy=proxy, verify=certificates)
-    return mounts
+@functools.lru_cache(maxsize=4)
+def certificates(file: str | None, folder: str | None) -> ssl.SSLContext:
+    """The authorities to trust: those of *file* or *folder* (SSL_CERT_FILE, SSL_CERT_DIR), or certifi's."""
+    if not file and not folder:
+        return httpx.create_ssl_context(verify=True, trust_env=False)
+    try:
+        return ssl.create_default_context(cafile=file or None, capath=None if file else folder)
+    except OSError as error:
+        name = "SSL_CERT_FILE" if file else "SSL_CERT_DIR"
+        raise ConfigurationError(
+            f"{name} names certificates that cannot be read ({type(error).__name__}).",
+            remedy="It must be the path of a PEM file of the authorities to trust (a folder for SSL_CERT_DIR).",
+        ) from error

@@ -1,8 +1,8 @@
 """The tool's key: read from whatever form an operator has it in, and shown to platforms as a public JWK.
 
-The only module that uses `cryptography`; types are imported by name, since `dlt init` imports this with a
-stub in its place, whose modules have no attributes. No message here ever repeats a text that could be key material,
-and errors of the libraries are not chained to ours (`from None`): some carry the text they choked on.
+The only module that uses `cryptography`; its types are imported by name, since `dlt init` imports this with
+a stub in its place, whose modules have no attributes. No message here ever repeats a text that could be a
+key, and errors of the libraries are not chained to ours (`from None`): some carry the text they choked on.
 """
 
 import base64

@@ -41,6 +41,20 @@ WHERE complete.place <= 2 AND COALESCE(logged.people, 0) = complete.member_count
 ORDER BY complete.context_key, complete.place
 """  # noqa: S608 - names only
 
+# The last reading of each course, and when it was last read in full.
+LAST_READINGS = f"""
+SELECT context_key, differences_url, role_filter, full_at FROM (
+    SELECT
+        context_key, differences_url, role_filter,
+        MAX(CASE WHEN mode = 'full' THEN finished_at END) OVER (PARTITION BY context_key) AS full_at,
+        ROW_NUMBER() OVER (PARTITION BY context_key ORDER BY finished_at DESC, sync_id DESC) AS place
+    FROM {{roster_syncs}}
+    WHERE outcome IN ('complete', 'unchanged') AND error_type IS NULL AND resource_link_id IS NULL
+        AND registration IN (%s) AND {COMMITTED}
+) AS readings
+WHERE place = 1 AND differences_url IS NOT NULL
+"""  # noqa: S608 - names only
+
 # Which syncs wrote the rows that stand in a table; one for each course unless a load broke off half way.
 STANDING = """
 SELECT context_key, MIN(sync_id), MAX(sync_id), COUNT(DISTINCT user_id)
@@ -91,6 +105,15 @@ class InForce:
     member_count: int
 
 
+@dataclass(frozen=True, slots=True)
+class LastReading:
+    """Where the last reading of a course said that its differences are, and what it was itself."""
+
+    differences_url: str
+    role_filter: str | None
+    full_at: datetime | None
+
+
 @dataclass(slots=True)
 class Ledger:
     """What is committed about the registrations of a run; read once before it, people and members on demand."""
@@ -99,6 +122,7 @@ class Ledger:
     registrations: tuple[str, ...] = ()
     in_force: dict[str, InForce] = field(default_factory=dict)
     contexts: dict[str, ContextFacts] = field(default_factory=dict)
+    last_readings: dict[str, LastReading] = field(default_factory=dict)
     roles: frozenset[tuple[Any, ...]] = frozenset()
     registration_rows: frozenset[tuple[Any, ...]] = frozenset()
     _people: "dict[str, array[int]] | None" = None
@@ -135,10 +159,12 @@ class Ledger:
                 yield from _rows(client, query, parameters)
 
 
-def read_ledger(client: SqlClientBase[Any] | None, registrations: Sequence[str]) -> Ledger:
+def read_ledger(
+    client: SqlClientBase[Any] | None, registrations: Sequence[str], *, differing: Sequence[str] = ()
+) -> Ledger:
     """Read what *client*'s dataset holds of *registrations*; an empty ledger where nothing was loaded yet.
 
-    Raises DestinationError when the destination cannot be asked.
+    The differences links are read of *differing* registrations alone. Raises DestinationError when the destination cannot be asked.
     """
     ledger = Ledger(client, tuple(registrations))
     if client is None or not registrations:
@@ -148,6 +174,8 @@ def read_ledger(client: SqlClientBase[Any] | None, registrations: Sequence[str])
             _read_in_force(ledger, client)
             for row in _rows(client, CONTEXTS, ledger.registrations):
                 ledger.contexts[row[0]] = ContextFacts(*row)
+            for row in _rows(client, LAST_READINGS, differing) if differing else ():
+                ledger.last_readings[row[0]] = LastReading(*row[1:])
             ledger.roles = frozenset(_rows(client, ROLES, ()))
             ledger.registration_rows = frozenset(_rows(client, REGISTRATIONS, ()))
     except Exception as error:
@@ -160,7 +188,9 @@ def read_ledger(client: SqlClientBase[Any] | None, registrations: Sequence[str])
 
 
 def _read_in_force(ledger: Ledger, client: SqlClientBase[Any]) -> None:
-    for context_key, sync_id, roster_hash, count, place in _rows(client, COMPLETE_SYNCS, ledger.registrations):
+    for context_key, sync_id, roster_hash, count, place in _rows(
+        client, COMPLETE_SYNCS, ledger.registrations
+    ):
         if context_key not in ledger.in_force:
             # Behind an incomplete one of a committed load: what stands in the tables is not this roster.
             is_sound = place == 1

@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from .body import json_text
+from .body import VENDOR, json_text
+from .errors import MalformedError
 
 STATUSES = {"active": "Active", "inactive": "Inactive", "deleted": "Deleted", "": "Active"}  # NRPS §2.3
 TEXT_FIELDS = (
@@ -52,7 +53,10 @@ def read_members(entries: list[Any]) -> list[Member]:
 
 
 def merge(first: Member, second: Member) -> Member:
-    """Make one member of two listings of the same user: roles united, Active wins, else the last value."""
+    """Make one member of two listings of the same user: roles united, Active wins, else the last value.
+
+    Of *extra* the last value of each key counts; MalformedError if it is nested too deeply.
+    """
     later = [new if new is not None else old for old, new in zip(first[3:11], second[3:11], strict=True)]
     return Member._make(
         (
@@ -69,7 +73,10 @@ def merge(first: Member, second: Member) -> Member:
 def _united(first: str | None, second: str | None) -> str | None:
     if first is None or second is None or first == second:
         return first if second is None else second
-    return json_text(json.loads(first) | json.loads(second), sort=True)
+    try:
+        return json_text(json.loads(first) | json.loads(second), sort=True)
+    except RecursionError:
+        raise MalformedError("a member's fields are nested too deeply.", remedy=VENDOR) from None
 
 
 def _member(entry: dict[str, Any], seen: dict[tuple[Any, ...], tuple[str, ...]]) -> Member | None:

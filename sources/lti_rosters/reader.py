@@ -5,24 +5,35 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Protocol
 
 from .catalogue import ContextEntry
 from .claims import Claims
 from .container import Member
+from .differences import FALLBACK, applied
 from .errors import Interrupted, LtiRostersError, NotFoundError, UnreachableError
 from .fingerprint import context_key
 from .ledger import ContextFacts, Ledger
 from .nrps import Sheet
 from .registration import Registration
-from .roster import Reading, Rules, read_pages, read_roster
-from .sync import COMPLETE, DUPLICATE_CONTEXT, UNCHANGED, Sync, now, stored_url
+from .roster import Reading, Roster, Rules, read_pages, read_roster
+from .sync import COMPLETE, DIFFERENCES, DUPLICATE_CONTEXT, UNCHANGED, Sync, now, stored_url
 from .transport import Effort
 
 log = logging.getLogger(__name__)
 
 SILENT = 10  # courses in a row without an answer: from then on each is asked once, without repeats
 
-Pages = Callable[[ContextEntry, Effort], Iterator[Sheet]]
+
+class Pages(Protocol):
+    """What a provider offers: the pages of one roster, or of the differences at a URL that it named."""
+
+    def __call__(
+        self, entry: ContextEntry, effort: Effort, differences_url: str | None = None
+    ) -> Iterator[Sheet]:
+        """Walk the pages of *entry*."""
+        ...
 
 
 class _DuplicateContext(Exception):  # noqa: N818 - not an error of the reading
@@ -134,7 +145,9 @@ class Reader:
         def walk() -> Reading:
             return read_pages(_counted(self.pages(entry, sync.effort), sync), rules, on_context=told)
 
-        roster = read_roster(walk, lambda _: _InForce(self.ledger, sync.facts.context_key, self.is_full), rules)
+        roster = self._from_differences(entry, sync, rules, told)
+        if roster is None:
+            roster = read_roster(walk, lambda _: self._in_force(sync), rules)
         if not self.claims.is_first(index, sync.facts.context_id):
             raise _DuplicateContext
         self._take_context(sync, roster.reading)
@@ -143,6 +156,44 @@ class Reader:
         sync.outcome = UNCHANGED if roster.is_unchanged else COMPLETE
         if not roster.is_unchanged:
             sync.roster_sync_id = sync.sync_id
+
+    def _in_force(self, sync: Sync) -> _InForce:
+        return _InForce(self.ledger, sync.facts.context_key, self.is_full)
+
+    def _from_differences(
+        self, entry: ContextEntry, sync: Sync, rules: Rules, told: Callable[[str | None], None]
+    ) -> Roster | None:
+        """The roster as its differences make it; None where it has to be read in full (design §5)."""
+        url = self._differences_url(sync)
+        if url is None:
+            return None
+
+        def walk() -> Reading:
+            sheets = self.pages(entry, sync.effort, url)
+            changes = read_pages(_counted(sheets, sync), rules, on_context=told)
+            changes.differences_url = changes.differences_url or url
+            return applied(self.ledger.members(sync.facts.context_key), changes)
+
+        try:
+            roster = read_roster(
+                walk, lambda _: self._in_force(sync), replace(rules, confirm_departures=False)
+            )
+        except FALLBACK:
+            sync.pages_read = 0
+            return None
+        sync.mode = DIFFERENCES
+        return roster
+
+    def _differences_url(self, sync: Sync) -> str | None:
+        """The link to use: of a sound roster, read under the same filter, and in full not too long ago."""
+        options = self.registration.options
+        last = self.ledger.last_readings.get(sync.facts.context_key)
+        in_force = self.ledger.in_force.get(sync.facts.context_key)
+        if not options.use_differences or self.is_full or last is None or last.full_at is None:
+            return None
+        is_due = now() - last.full_at >= timedelta(days=options.full_every)
+        is_sound = in_force is not None and in_force.roster_hash is not None
+        return last.differences_url if is_sound and not is_due and last.role_filter == options.role else None
 
     def _rename(self, sync: Sync, context_id: str) -> None:
         """The platform's id wins over the catalogue's (design §3, identity of a context)."""
@@ -169,7 +220,7 @@ class Reader:
         )
 
     def _note_duplicate(self, sync: Sync) -> None:
-        sync.outcome, sync.roster = UNCHANGED, None
+        sync.outcome, sync.roster, sync.is_never_read = UNCHANGED, None, False
         sync.error_type = DUPLICATE_CONTEXT
         sync.error = "an earlier entry of the catalogue is the same context; this one was not needed."
 

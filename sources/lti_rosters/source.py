@@ -78,7 +78,9 @@ def lti_rosters(
     made = plans(settings)
 
     def rosters() -> Iterator[Batch]:
-        ledger = read_ledger(_sql_client(), [plan.registration.name for plan in made])
+        names = [plan.registration.name for plan in made]
+        differing = [plan.registration.name for plan in made if plan.registration.options.use_differences]
+        ledger = read_ledger(_sql_client(), names, differing=differing)
         chosen = narrowed(made, ledger, context_ids=context_ids, limit=limit)
         harvest = Harvest(chosen, ledger, stop or threading.Event(), is_full=full, is_fail_fast=fail_fast)
         if on_plan is not None:
@@ -149,14 +151,17 @@ def _batches(harvest: Harvest, on_sync: Callable[[Sync], None]) -> Iterator[Batc
     _add_registrations(gatherer, harvest.made, ledger)
     for sync in harvest.syncs():
         gatherer.add_row("roster_syncs", sync.row())
-        _add_context(gatherer, sync.facts, ledger, sync.placeholder)
+        if sync.placeholder is not None:
+            _remove_context(gatherer, sync.placeholder, sync.facts.registration)
+        if not sync.is_duplicate:
+            _add_context(gatherer, sync.facts, ledger)
         if sync.outcome == COMPLETE and sync.roster is not None:
             _add_unknown_roles(gatherer, sync.facts.registration, sync.roster, known_roles)
             yield from gatherer.add(_written(sync.facts, sync, sync.roster))
         on_sync(sync)
     _add_vocabulary(gatherer, ledger)
     for facts in harvest.delisted():
-        _add_context(gatherer, facts, ledger, None)
+        _add_context(gatherer, facts, ledger)
     yield from gatherer.flush()
 
 
@@ -166,9 +171,12 @@ def _written(facts: ContextFacts, sync: Sync, roster: Roster) -> Written:
     )
 
 
-def _add_context(gatherer: Gatherer, facts: ContextFacts, ledger: Ledger, placeholder: str | None) -> None:
-    if placeholder is not None:
-        gatherer.add_row("contexts", (placeholder, facts.registration, "", None, None, None, None, None, None))
+def _remove_context(gatherer: Gatherer, key: str, registration: str) -> None:
+    """Add a marker row: it puts the row of *key* in the scope of the merge and puts none in its place."""
+    gatherer.add_row("contexts", (key, registration, "", None, None, None, None, None, None))
+
+
+def _add_context(gatherer: Gatherer, facts: ContextFacts, ledger: Ledger) -> None:
     if ledger.contexts.get(facts.context_key) != facts:
         gatherer.add_row(
             "contexts",
@@ -208,4 +216,3 @@ def _add_vocabulary(gatherer: Gatherer, ledger: Ledger) -> None:
     for role in vocabulary():
         if tuple(role) not in ledger.roles:
             gatherer.add_row("roles", (role.role_uri, None, *role[1:]))
-

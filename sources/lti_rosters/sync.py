@@ -16,6 +16,7 @@ UNAVAILABLE, TOO_LARGE = "unavailable", "too_large"
 READ = frozenset({COMPLETE, UNCHANGED})
 BROKEN = frozenset({FAILED, TOO_LARGE})  # unavailable is neither read nor broken (design §6)
 DUPLICATE_CONTEXT = "duplicate_context"
+FULL, DIFFERENCES = "full", "differences"
 
 
 def now() -> datetime:
@@ -33,6 +34,7 @@ class Sync:
     facts: ContextFacts
     where: str  # the catalogue entry, for messages
     outcome: str = FAILED
+    mode: str = FULL
     sync_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     started_at: datetime = field(default_factory=now)
     finished_at: datetime = field(default_factory=now)
@@ -48,6 +50,11 @@ class Sync:
     exit_status: int | None = None
     pages_read: int = 0
     is_never_read: bool = False  # no complete reading of this context is known, not even this one
+
+    @property
+    def is_duplicate(self) -> bool:
+        """Whether an earlier entry of the catalogue speaks for its context."""
+        return self.error_type == DUPLICATE_CONTEXT
 
     def fail(self, error: LtiRostersError, *, page_read: bool) -> None:
         """Note *error*; a roster that is not offered at all is `unavailable`, one that stops half way failed."""
@@ -65,7 +72,9 @@ class Sync:
         reading = roster.reading if roster else None
         differences_url = reading.differences_url if reading else None
         if differences_url is not None and carries_secret(differences_url):
-            differences_url = None  # a URL that carries a secret is not stored, so differences are not used there
+            differences_url = (
+                None  # a URL that carries a secret is not stored, so differences are not used there
+            )
         return (
             self.sync_id,
             facts.context_key,
@@ -75,7 +84,7 @@ class Sync:
             self.started_at,
             self.finished_at,
             self.outcome,
-            "full",
+            self.mode,
             facts.memberships_url,
             len(roster.rows) if roster else None,
             reading.pages if reading else None,

@@ -28,7 +28,7 @@ NESTING = 3  # how deep a URL within a parameter of a URL is looked into
 _PLAIN = re.compile(r"https://[a-z0-9][a-z0-9.-]*(/[!-\[\]-~]*)?")  # nearly all URLs: nothing to look into
 _AUTHORITY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)?//([^/?#]*)")
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff\\]")
-_HOST = re.compile(r"[^\s%/?#@:\[\]]+|[0-9A-Fa-f:.]+")
+_HOST = re.compile(r"[^\s%/?#@:\[\]\u3002\uff0e\uff61]+|[0-9A-Fa-f:.]+")  # no dot but the plain one
 
 
 def origin(url: str) -> str:
@@ -43,7 +43,8 @@ def origin(url: str) -> str:
     host, port = parts.hostname, parts.port
     if parts.scheme not in PORTS:
         raise ValueError("the scheme is neither https nor http")
-    if not host or not _HOST.fullmatch(host):
+    is_disguised = host is not None and host.isascii() and not parts.netloc.isascii()  # U+212A is a k
+    if not host or is_disguised or not _HOST.fullmatch(host):
         raise ValueError("there is no host that can be read")
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}:{PORTS[parts.scheme] if port is None else port}"

@@ -67,7 +67,9 @@ def project(base: str, courses: int) -> Iterator[Path]:
         )
         subprocess.run([sys.executable, "-c", MAKE_KEY], cwd=directory, check=True)
         rows = [f"{base}/courses/{course}/members,course-{course}\n" for course in range(courses)]
-        (directory / "courses.csv").write_text("memberships_url,context_id\n" + "".join(rows), encoding="utf-8")
+        (directory / "courses.csv").write_text(
+            "memberships_url,context_id\n" + "".join(rows), encoding="utf-8"
+        )
         yield directory
 
 
@@ -76,7 +78,11 @@ def load(reader: str, directory: Path) -> Figures:
     quiet = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     quiet["RUNTIME__DLTHUB_TELEMETRY"] = "false"
     done = subprocess.run(
-        [sys.executable, str(HERE / f"{reader}.py")], cwd=directory, env=quiet, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(HERE / f"{reader}.py")],
+        cwd=directory,
+        env=quiet,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     if done.returncode:
         sys.exit(f"{reader} failed with exit status {done.returncode}")
@@ -105,7 +111,10 @@ def compare(name: str, times: int) -> float:
             pairs.append(pair(base, courses, members))
             for run, kind in enumerate(("first run", "unchanged")):
                 ours, theirs = (each[run] for each in pairs[-1])
-                print(f"  {kind}: {_shown(ours)}; rest_api {_shown(theirs)}; {_ratio(ours, theirs):.2f}×", flush=True)
+                print(
+                    f"  {kind}: {_shown(ours)}; rest_api {_shown(theirs)}; {_ratio(ours, theirs):.2f}×",
+                    flush=True,
+                )
     for run, kind in enumerate(("first run", "unchanged")):
         cpu = [statistics.median(each[side][run]["cpu_s"] for each in pairs) for side in (0, 1)]
         ratio = statistics.median(_ratio(ours[run], theirs[run]) for ours, theirs in pairs)
@@ -138,9 +147,13 @@ def _shown(figures: Figures) -> str:
 def main() -> int:
     """Measure what was asked for; 1 when a bound is not kept."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", default=[*WORKLOADS, "memory"], help="w1, w2, memory; all by default")
+    parser.add_argument(
+        "what", nargs="*", default=[*WORKLOADS, "memory"], help="w1, w2, memory; all by default"
+    )
     parser.add_argument("-n", "--times", type=int, default=3, help="pairs of runs, and runs for memory")
-    parser.add_argument("--at-least", type=float, default=0.0, help="how many times less CPU the first run is to take")
+    parser.add_argument(
+        "--at-least", type=float, default=0.0, help="how many times less CPU the first run is to take"
+    )
     parser.add_argument("--at-most", type=float, default=float("inf"), help="bound of the growth of memory")
     arguments = parser.parse_args()
     is_kept = True

@@ -78,7 +78,8 @@ def failed(sends: Any, error_type: str, roster: Any, *, outcome: str = "failed",
 
 def breaks(name: str, error_type: str, sends: Any, *, outcome: str = "failed", **rest: Any) -> Scenario:
     """Three people, then a fault, then the three and one more: the fault changes nothing, the next night heals."""
-    before, after = ["ann", "ben", "eve"], ["ann", "ben", "eve", "zoe"]
+    before = rest.pop("before", people(["ann", "ben", "eve"]))
+    after = rest.pop("after", [*before, *people(["zoe"])])
     sync = rest.pop("sync", {})
     nights = (
         complete(before),
@@ -88,10 +89,15 @@ def breaks(name: str, error_type: str, sends: Any, *, outcome: str = "failed", *
     return Scenario(name, nights, **rest)
 
 
-def reads(name: str, sends: Any, roster: Any = None, *, context: Any = None, sync: Any = None, **rest: Any) -> Scenario:
+def reads(
+    name: str, sends: Any, roster: Any = None, *, context: Any = None, sync: Any = None, **rest: Any
+) -> Scenario:
     """Something odd that is read as *roster* both nights; the second time it is known to be unchanged."""
     sync = sync or {}
-    nights = (complete(sends, roster, context=context, **sync), unchanged(sends, roster, context=context, **sync))
+    nights = (
+        complete(sends, roster, context=context, **sync),
+        unchanged(sends, roster, context=context, **sync),
+    )
     return Scenario(name, nights, **rest)
 
 
@@ -128,7 +134,9 @@ class Played:
         for night in range(max(len(scenario.nights) for scenario in self.scenarios)):
             for scenario in self.scenarios:
                 self._set(scenario, night)
-            before = {row[0] for row in self.school.sql("SELECT sync_id FROM roster_syncs")} if night else set()
+            before = (
+                {row[0] for row in self.school.sql("SELECT sync_id FROM roster_syncs")} if night else set()
+            )
             self.school.run()
             self._note(night, before)
 
@@ -136,7 +144,11 @@ class Played:
         school = self.school
         options = {"max_attempts": 2, **scenario.options}
         name = next(
-            (name for name in school.platforms if school.options[name] == options and school.platforms[name].manner == scenario.manner),
+            (
+                name
+                for name in school.platforms
+                if school.options[name] == options and school.platforms[name].manner == scenario.manner
+            ),
             None,
         )
         if name is None:
@@ -166,7 +178,11 @@ class Played:
                 return [row for row in rows if row["context_key"] == course]
 
             url = self.school.platforms[registration].memberships_url(key)
-            asked = [row for row in syncs if row["registration"] == registration and (row["memberships_url"] or "").split("?")[0] == url]
+            asked = [
+                row
+                for row in syncs
+                if row["registration"] == registration and (row["memberships_url"] or "").split("?")[0] == url
+            ]
             assert len(asked) == 1, f"{scenario}: {len(asked)} attempts are noted, not one"
             self._held[scenario.name, night] = Held(
                 asked[0], next(iter(of(contexts)), None), _with_roles(of(members), of(roles))
@@ -196,7 +212,9 @@ def check(played: Played, scenario: Scenario) -> None:
         assert verdict == (night.outcome, night.error_type), f"{told}: {held.sync['error']}"
         assert set(held.roster) == set(night.roster), told
         for user_id, expected in night.roster.items():
-            assert {name: held.roster[user_id][name] for name in expected} == dict(expected), f"{told}: {user_id}"
+            assert {name: held.roster[user_id][name] for name in expected} == dict(expected), (
+                f"{told}: {user_id}"
+            )
         assert {name: held.sync[name] for name in night.sync} == dict(night.sync), told
         if night.context:
             assert held.context is not None, told

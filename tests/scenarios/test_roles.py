@@ -22,7 +22,11 @@ def holds(name: str, sent: object, *roles: str, primary: str, manner: Manner | N
     """One member who is sent with *sent* as roles and stored with *roles* and *primary* as primary role."""
     member_sent = member("ann", sent)
     expected = {"ann": person(*roles, primary_role=primary)}
-    return reads(name, [member_sent], expected) if manner is None else reads(name, [member_sent], expected, manner=manner)
+    return (
+        reads(name, [member_sent], expected)
+        if manner is None
+        else reads(name, [member_sent], expected, manner=manner)
+    )
 
 
 SCENARIOS = [
@@ -77,7 +81,9 @@ def test_tables_hold_what_they_must(played: Played, scenario: Scenario) -> None:
 
 def test_unknown_roles_are_in_the_vocabulary_once(played: Played) -> None:
     """E38: an unknown role has one row of `roles`, of vocabulary unknown, with where it was seen first."""
-    rows = played.school.sql("SELECT registration, vocabulary, canonical_uri FROM roles WHERE role_uri = ?", UNKNOWN)
+    rows = played.school.sql(
+        "SELECT registration, vocabulary, canonical_uri FROM roles WHERE role_uri = ?", UNKNOWN
+    )
 
     assert rows == [("canvas_0", "unknown", UNKNOWN)]
 
@@ -103,7 +109,9 @@ def test_who_counts_as_active_learner(played: Played) -> None:
     assert (STUDENT,) not in counted
 
 
-def test_order_of_roles_and_members_does_not_matter(played: Played, tool_key: SigningKey, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_order_of_roles_and_members_does_not_matter(
+    played: Played, tool_key: SigningKey, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """E37: a roster whose members and roles come in another order is unchanged (Open edX sends a set)."""
     both = ["Learner", "Mentor"]
     one, other = member("ann", both), member("ben", both[::-1])
