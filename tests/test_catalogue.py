@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lti_rosters.catalogue import Catalogue, ContextEntry, check_catalogue, read_catalogue
@@ -551,6 +551,7 @@ ROWS = JSON | st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)  # other work on the machine shall not fail it
 @given(st.lists(ROWS, max_size=4))
 def test_any_rows(rows: list[Any]) -> None:
     """Whatever the rows are, each is an entry, a double or a fault."""
@@ -559,6 +560,7 @@ def test_any_rows(rows: list[Any]) -> None:
     assert len(rows) == len(catalogue.entries) + catalogue.doubles + len(catalogue.faults)
 
 
+@settings(deadline=None)  # other work on the machine shall not fail it
 @given(st.binary(max_size=80))
 def test_any_file(octets: bytes) -> None:
     """Whatever a file holds, it is a catalogue or a ConfigurationError."""

@@ -190,7 +190,7 @@ def settings(platforms: Mapping[str, ReferencePlatform]) -> str:
 def test_the_copy_loads_rosters(
     project: Path, platforms: Mapping[str, ReferencePlatform], tool_key: SigningKey, tmp_path: Path
 ) -> None:
-    """With a stanza of settings, the copied script loads all courses, then those of a registration, then one."""
+    """Given settings, the copied script loads all courses, then those of a registration, then one course."""
     here = tmp_path / "project"
     shutil.copytree(project, here)
     with (here / ".dlt" / "config.toml").open("a", encoding="utf-8") as file:

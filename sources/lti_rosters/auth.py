@@ -1,5 +1,6 @@
 """Authentication: a signed assertion becomes an access token, shared by all courses of a registration."""
 
+import copy
 import json
 import re
 import threading
@@ -7,7 +8,6 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,7 +15,8 @@ import jwt
 
 from .errors import LtiRostersError, RefusedError, ScopeError
 from .registration import Registration
-from .transport import Answer, Call, Effort, Transport
+from .transport import Answer, Call, Effort, Transport, moment_of
+from .urls import without_secrets
 
 SCOPE = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -23,10 +24,18 @@ DEPLOYMENT_CLAIM = "https://purl.imsglobal.org/spec/lti/claim/deployment_id"
 ASSERTION_LIFE = 300  # seconds from iat to exp; Canvas and Sakai refuse much more
 BACKDATED = 10  # seconds; Moodle refuses an iat that lies ahead of its own clock by one second
 DEFAULT_LIFE = 3600.0  # seconds, where expires_in is missing (Security Framework §4.1)
+LONGEST_LIFE = 86_400.0  # seconds; a token that claims to live longer is renewed once a day all the same
 MARGIN = 30.0  # seconds before its expiry at which a token is renewed, or a tenth of its life if that is less
-PROBING_PAUSE = 60.0  # seconds between renewals once renewing has helped nobody
-FRUITLESS = 3  # renewals in a row that helped nobody
+FRUITLESS = (
+    3  # renewals in a row that did not help who asked: then refusals are taken to be about the courses
+)
+PROBING_PAUSE = 60.0  # seconds between renewals from then on
+IN_A_ROW = (
+    9  # refusals of a token that has served before, with none accepted between: it is the token after all
+)
 SKEW_WORTH_TELLING = 20.0  # seconds
+# Long runs of the letters of tokens: of any kind, or shorter ones with a digit (a scope's URL has none).
+SECRET = re.compile(r"[\w\-+/=.~%]{80,}|(?=[\w\-+/=.~%]{0,79}[0-9])[\w\-+/=.~%]{16,}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +56,10 @@ class Tokens:
     now: Callable[[], float] = time.time
     _current: Token | None = field(default=None, repr=False)
     _failure: LtiRostersError | None = None
-    _last_served: float = float("-inf")
     _last_renewal: float = float("-inf")
     _fruitless: int = 0
+    _has_served: bool = False
+    _refusals: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def token(self, effort: Effort) -> Token:
@@ -62,47 +72,57 @@ class Tokens:
                 self._current = self._ask(effort)
             return self._current
 
-    def renew(self, refused: Token, asked_at: float, effort: Effort) -> Token | None:
-        """Return another token in place of one *refused*, or None where another would not help.
+    def renew(self, refused: Token, effort: Effort) -> Token | None:
+        """Return another token in place of one *refused*, or None where another would hardly help.
 
-        It would not where the token has served another request since this one was sent at *asked_at*
-        (the refusal is about the course), nor again and again where renewing has helped nobody.
+        A refusal says nothing of its cause: the token was revoked, or this one course is closed to us. So each
+        is worth a new token, until renewing has not helped several times in a row: a platform with many closed
+        courses would give out a token for each.
         """
         with self._lock:
             if self._current is not None and self._current is not refused:
                 return self._current
-            if self._last_served > asked_at:
-                return None
-            is_probing = self._fruitless >= FRUITLESS
-            if is_probing and self.clock() - self._last_renewal < PROBING_PAUSE:
+            self._refusals += 1
+            if not self._is_worth_renewing():
                 return None
             self._current = self._ask(effort)
             self._last_renewal = self.clock()
             self._fruitless += 1
             return self._current
 
-    def served(self, token: Token) -> None:
-        """Note that *token* was accepted just now."""
-        if token is self._current:
-            self._last_served = self.clock()
-            self._fruitless = 0
+    def served(self, token: Token, *, is_renewed: bool = False) -> None:
+        """Note that *token* was accepted just now; *is_renewed*: where another had been refused before it."""
+        with self._lock:
+            if is_renewed:
+                self._fruitless = 0
+            if token is self._current:
+                self._has_served = True
+                self._refusals = 0
+
+    def _is_worth_renewing(self) -> bool:
+        if self._fruitless < FRUITLESS or self.clock() - self._last_renewal >= PROBING_PAUSE:
+            return True
+        return self._has_served and self._refusals >= IN_A_ROW
 
     def _ask(self, effort: Effort) -> Token:
         if self._failure is not None:
-            raise self._failure
+            # A copy: one error raised by many threads would gather all their tracebacks, and what they hold.
+            raise copy.copy(self._failure)
         # The token serves every course, so the deadline of the one that happens to ask is not its bound.
         own = Effort(self.clock() + self.registration.options.roster_timeout)
         asked_at = self.clock()
         try:
             answer = self.transport.exchange(self._call(), own)
-            return read_token(answer, self.registration, asked_at=asked_at, now=self.now())
+            token = read_token(answer, self.registration, asked_at=asked_at, now=self.now())
         except LtiRostersError as error:
-            self._failure = error
+            self._failure = copy.copy(error)
             raise
         finally:
             effort.requests += own.requests
             effort.retries += own.retries
             effort.throttles += own.throttles
+        self._has_served, self._refusals = False, 0
+        return token
 
     def _call(self) -> Call:
         headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
@@ -164,7 +184,7 @@ def _check_scope(granted: object, registration: Registration) -> None:
     """A scope that is missing is the one asked for (RFC 6749 §5.1); one that is there must hold ours."""
     if granted is None:
         return
-    scopes = granted.split() if isinstance(granted, str) else granted
+    scopes = granted.replace(",", " ").split() if isinstance(granted, str) else granted
     if not isinstance(scopes, list) or SCOPE not in scopes:
         raise ScopeError(
             "a token was granted without the membership scope.",
@@ -182,7 +202,7 @@ def _life(value: object) -> float:
             return DEFAULT_LIFE
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - NaN
         return DEFAULT_LIFE
-    return max(0.0, min(float(value), 86_400.0))
+    return float(max(0, min(value, LONGEST_LIFE)))  # bounded first: JSON knows whole numbers beyond a float
 
 
 def _refusal(
@@ -199,10 +219,10 @@ def _refusal(
             http_status=answer.status,
         )
     if answer.status in (200, 201):
-        what = f"the token endpoint answered {answer.status} without a token{told}."
+        what = f"the token endpoint answered {answer.status} without a token that can be used{told}."
         return RefusedError(what, where=where, remedy="Is token_url right?", http_status=answer.status)
     return RefusedError(
-        f"{registration.token_url} refused our assertion (status {answer.status}{told}).",
+        f"{without_secrets(registration.token_url)} refused our assertion (status {answer.status}{told}).",
         where=where,
         remedy=_causes(answer, registration, now),
         http_status=answer.status,
@@ -214,33 +234,43 @@ def _causes(answer: Answer, registration: Registration, now: float) -> str:
     if skew is not None and abs(skew) > SKEW_WORTH_TELLING:
         side = "ahead of" if skew > 0 else "behind"
         return f"This machine's clock is {abs(skew):.0f} s {side} the platform's: set it right."
-    if answer.status in (404, 405, 410):
+    if answer.status in (301, 302, 303, 404, 405, 410):
         return "Is token_url right?"
     kid = registration.key.kid if registration.key else "?"
     return (
         f"Likely: client_id {registration.client_id} is not known or not enabled there; or the platform does not hold "
-        f"our public key with kid {kid} (its copy of our JWKS may be old); or the audience {registration.audience} "
+        f"our public key with kid {kid} (its copy of our JWKS may be old); or the audience {without_secrets(registration.audience)} "
         "is not the one it expects (set audience)."
     )
 
 
 def clock_skew(answer: Answer, now: float) -> float | None:
     """Seconds by which this machine is ahead of the platform, from its Date header; None without one."""
-    try:
-        return now - parsedate_to_datetime(answer.headers["date"]).timestamp()
-    except (KeyError, ValueError, TypeError):
-        return None
+    there = moment_of(answer.headers.get("date", ""))
+    return None if there is None else now - there
 
 
 def _told(answer: Answer, fields: Mapping[str, Any]) -> str:
-    """What the platform says, shortened, with anything that could be a token or an assertion left out."""
-    said = ": ".join(str(fields[name]) for name in ("error", "error_description") if fields.get(name))
+    """What the platform says of a refusal, shortened, with anything that could be a secret left out.
+
+    What is no error in the form of RFC 6749 §5.2 is quoted only where it cannot hold a token.
+    """
+    texts = [fields.get(name) for name in ("error", "error_description")]
+    said = ": ".join(text for text in texts if isinstance(text, str) and text)
     if not said:
-        text = answer.body[:400].decode("utf-8", "replace").strip()
-        said = "an HTML page" if text[:1] == "<" else text
-    said = re.sub(r"[A-Za-z0-9_\-+/=.]{32,}", "…", " ".join(said.split()))
+        said = _excerpt(answer.body)
+    said = SECRET.sub("…", " ".join(said.split()))
     said = "".join(character for character in said if character.isprintable())[:200]
-    return f", it says: {said}" if said else ", with an empty body"
+    return f", it says: {said}" if said else ""
+
+
+def _excerpt(body: bytes) -> str:
+    text = body[:400].decode("utf-8", "replace").strip()
+    if not text:
+        return "nothing, the body is empty"
+    if text[:1] == "<":
+        return "an HTML page"
+    return "" if "token" in text.lower() or text[:1] == "[" else text
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """The command line: every command makes one public call; results go to stdout, everything else to stderr."""
 
+# ruff: noqa: FBT001 - click passes options by name
+
+import io
 import json
+import logging
 import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
@@ -15,23 +18,25 @@ from rich.console import Console
 
 from .version import __version__
 
-BUG = 1
-
 
 def main() -> NoReturn:
     """Run the command line; the exit status is that of design §6."""
     # Before dlt is imported: no telemetry, and Ctrl-C is ours, so that what is complete is still loaded.
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
     os.environ.setdefault("RUNTIME__INTERCEPT_SIGNALS", "false")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a title that this terminal cannot show is no fault
+    if os.environ.get("LTI_ROSTERS_DEBUG"):
+        logging.getLogger("lti_rosters").addHandler(logging.StreamHandler())
+        logging.getLogger("lti_rosters").setLevel(logging.DEBUG)
     sys.exit(_guarded(lambda: commands.main(standalone_mode=False)))
 
 
 def _guarded(work: Callable[[], Any]) -> int:
     """Turn what ends *work* into an exit status; an error of ours is told, never shown as a traceback."""
-    from .errors import LtiRostersError
-    from .summary import error_document
-    from .text import print_error
-
     try:
         status = work()
     except click.exceptions.Exit as exit_:
@@ -41,23 +46,21 @@ def _guarded(work: Callable[[], Any]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except LtiRostersError as error:
-        print_error(error_document(error), Console(stderr=True))
-        return error.exit_status
     except Exception as error:
-        _tell_bug(error)
-        return BUG
+        return _told(error)
     return status if isinstance(status, int) else 0
 
 
-def _tell_bug(error: Exception) -> None:
-    """Tell a fault of our own: its place and kind, not its text, which may quote a member."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    click.echo(
-        f"✗ an unexpected {type(error).__name__} in {where.name}, line {where.lineno}. Please report it.", err=True
-    )
-    if os.environ.get("LTI_ROSTERS_DEBUG"):
-        click.echo("".join(traceback.format_tb(error.__traceback__)), err=True)
+def _told(error: Exception) -> int:
+    """Tell what no document could: an error before there was one, or a fault of our own."""
+    from .errors import LtiRostersError
+    from .run import unforeseen
+    from .summary import error_document
+    from .text import print_error
+
+    known = error if isinstance(error, LtiRostersError) else unforeseen(error)
+    print_error(error_document(known), Console(stderr=True))
+    return known.exit_status
 
 
 @click.group(
@@ -65,7 +68,9 @@ def _tell_bug(error: Exception) -> None:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with: lti-rosters demo",
 )
-@click.version_option(__version__, prog_name="lti-rosters", message=f"%(prog)s %(version)s (Python {sys.version.split()[0]})")
+@click.version_option(
+    __version__, prog_name="lti-rosters", message=f"%(prog)s %(version)s (Python {sys.version.split()[0]})"
+)
 def commands() -> None:
     """LTI course rosters in your warehouse."""
 
@@ -73,18 +78,29 @@ def commands() -> None:
 @commands.command(
     epilog="Examples: lti-rosters run --dry-run --limit 3; lti-rosters run --registration canvas --json"
 )
-@click.option("--registration", "registrations", multiple=True, metavar="NAME", help="Read this one only (repeatable).")
-@click.option("--context", "context_ids", multiple=True, metavar="ID", help="Read this context_id only (repeatable).")
-@click.option("--destination", metavar="NAME", help="duckdb (rosters.duckdb here) by default; else as dlt names it.")
+@click.option(
+    "--registration", "registrations", multiple=True, metavar="NAME", help="Read this one only (repeatable)."
+)
+@click.option(
+    "--context", "context_ids", multiple=True, metavar="ID", help="Read this context_id only (repeatable)."
+)
+@click.option(
+    "--destination", metavar="NAME", help="duckdb (rosters.duckdb here) by default; else as dlt names it."
+)
 @click.option("--dry-run", is_flag=True, help="Read and tell, load nothing.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read at most N contexts.")
 @click.option("--full", is_flag=True, help="Write every roster again, unchanged ones too.")
 @click.option("--no-models", is_flag=True, help="Load only; build the models another time.")
 @click.option("--no-wait", is_flag=True, help="Stop with exit 10 if another run is at work here.")
-@click.option("--fail-fast", is_flag=True, help="Stop at the first failure; what is complete is still loaded.")
+@click.option(
+    "--fail-fast", is_flag=True, help="Stop at the first failure; what is complete is still loaded."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option(
-    "--progress", type=click.Choice(["auto", "bar", "log", "none"]), default="auto", help="How to show progress."
+    "--progress",
+    type=click.Choice(["auto", "bar", "log", "none"]),
+    default="auto",
+    help="How to show progress.",
 )
 def run(
     registrations: tuple[str, ...],
@@ -103,6 +119,7 @@ def run(
     from .progress import shown
     from .run import Order
     from .run import run as carry_out
+    from .text import print_result
 
     order = Order(
         registrations=registrations,
@@ -117,7 +134,7 @@ def run(
     )
     with shown(progress, Console(stderr=True)) as watcher:
         document = carry_out(order, watcher=watcher, stop=_stop_on_signal())
-    return _result(document, as_json=as_json)
+    return _result(document, print_result, as_json=as_json)
 
 
 @commands.command()
@@ -129,22 +146,25 @@ def demo(as_json: bool, seed: int) -> int:
     from .demo import run as run_demo
 
     document = run_demo(seed=seed, say=lambda text: click.echo(text, err=True), stop=_stop_on_signal())
-    if as_json:
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
-    else:
-        print_demo(document, Console())
-    return int(document["exit_status"])
+    return _result(document, print_demo, as_json=as_json)
 
 
-def _result(document: dict[str, Any], *, as_json: bool) -> int:
-    from .text import print_error, print_result
+def _result(document: dict[str, Any], show: Callable[..., None], *, as_json: bool) -> int:
+    """Print *document* on stdout, as JSON or as *show* makes it, what broke it off on stderr; return its status."""
+    from .text import print_error
 
-    if as_json:
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
-        if document["error"]:
-            print_error(document["error"], Console(stderr=True))
-    else:
-        print_result(document, Console())
+    err = Console(stderr=True)
+    try:
+        if not as_json:
+            show(document, Console(), err)
+        else:
+            click.echo(json.dumps(document, indent=2))
+            if document["error"]:
+                print_error(document["error"], err)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has read enough (`| head`); Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return int(document["exit_status"])
 
 
@@ -152,12 +172,14 @@ def _stop_on_signal() -> threading.Event:
     """An event that Ctrl-C or a scheduler's SIGTERM sets; a second Ctrl-C ends at once."""
     stop = threading.Event()
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def ask(_number: int, _frame: FrameType | None) -> None:
         if stop.is_set():
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt
         stop.set()
-        os.write(2, b"Stopping: what is complete is loaded, the rest stays as it was. Again to stop at once.\n")
+        os.write(
+            2, b"Stopping: what is complete is loaded, the rest stays as it was. Again to stop at once.\n"
+        )
 
     signal.signal(signal.SIGINT, ask)
     signal.signal(signal.SIGTERM, ask)

@@ -1,6 +1,7 @@
 """A campus for the demo: three platforms of different kinds, 30 courses, about 2,000 memberships, two nights.
 
-Everything is invented and follows from the seed. One course breaks off after its first page, on purpose.
+Everything is invented and follows from the seed. After the first night one course breaks off after its first
+page, on purpose.
 """
 
 from collections.abc import Mapping
@@ -64,7 +65,7 @@ class Campus:
 
     @property
     def failing(self) -> Room:
-        """The course whose roster breaks off after the first page."""
+        """The course whose roster comes whole in the first night and breaks off in every other."""
         return self.room(*FAILING)
 
     def room(self, registration: str, code: str) -> Room:
@@ -112,14 +113,14 @@ def demo_campus(seed: int = 7, tool_keys: ToolKeys = ()) -> Campus:
             campus.rooms.append(Room(name, code, course, parts))
     for room in campus.rooms:
         _tell(campus, room)
-    campus.failing.course.script = _break_off
     return campus
 
 
 def next_night(campus: Campus) -> tuple[Change, ...]:
     """Change the campus as one day does, and tell what changed: people join, leave, become staff.
 
-    The first time one course is emptied as well: everybody leaves it. The failing course goes on failing.
+    The first time one course is emptied as well: everybody leaves it. From then on the failing course breaks
+    off half way; its people stay as they are.
     """
     random = Random(f"{campus.seed}/{campus.nights}")  # noqa: S311 - repeatable, not secret
     changes: list[Change] = []
@@ -133,6 +134,7 @@ def next_night(campus: Campus) -> tuple[Change, ...]:
         changes += _changes(campus, room, after)
         room.parts = after
         _tell(campus, room)
+    campus.failing.course.script = _break_off
     campus.nights += 1
     return tuple(changes)
 

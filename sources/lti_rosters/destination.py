@@ -1,4 +1,4 @@
-"""Where the rosters go: the dlt pipeline of our commands, the packages it still holds, the warehouse behind it."""
+"""Where the rosters go: the dlt pipeline of our commands, packages it still holds, the warehouse behind it."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from typing import Any
 import dlt
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.exceptions import MissingDependencyException
+from dlt.destinations.sql_client import SqlClientBase
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from .errors import ConfigurationError, DestinationError, LtiRostersError
@@ -31,6 +32,15 @@ TIDY = {
 TOLD = ("IOException", "OperationalError", "ConnectionException", "CatalogException")
 
 
+def tidy_settings() -> dict[str, Any]:
+    """The same as the tables that dlt's configuration is made of."""
+    tables: dict[str, Any] = {}
+    for name, value in TIDY.items():
+        section, key = name.lower().split("__")
+        tables.setdefault(section, {})[key] = value
+    return tables
+
+
 @contextmanager
 def tidy() -> Iterator[None]:
     """Have dlt empty package files and staging tables after a load, unless the settings say otherwise."""
@@ -43,17 +53,22 @@ def tidy() -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def open_pipeline(destination: str | None, directory: Path, *, database: str = DATABASE) -> dlt.Pipeline:
-    """The pipeline of our commands: its packages in `.lti_rosters` of *directory*, by default into *database*.
+def open_pipeline(
+    destination: str | None, directory: Path, *, database: Path | None = None, working: Path | None = None
+) -> dlt.Pipeline:
+    """The pipeline of our commands: its packages in `.lti_rosters` of *directory*, or in *working*.
+
+    Without a *destination* it loads into the DuckDB file *database*, or the one of the settings, or
+    `rosters.duckdb` in *directory*.
 
     Raises ConfigurationError for a destination that is unknown, not installed or without its credentials.
     """
     try:
         return dlt.pipeline(
             PIPELINE,
-            destination=_destination(destination, directory / database),
+            destination=_destination(destination, directory, database),
             dataset_name=DATASET,
-            pipelines_dir=str(directory / WORKING_DIRECTORY),
+            pipelines_dir=str(working or directory / WORKING_DIRECTORY),
         )
     except MissingDependencyException as error:
         raise _not_installed(destination) from error
@@ -65,11 +80,21 @@ def open_pipeline(destination: str | None, directory: Path, *, database: str = D
         ) from error
 
 
-def _destination(name: str | None, path: Path) -> Any:
+def _destination(name: str | None, directory: Path, database: Path | None) -> Any:
     if name not in (None, "duckdb"):
         return name
+    if database is not None:
+        return dlt.destinations.duckdb(str(database))
     configured: Any = dlt.secrets.get("destination.duckdb.credentials")
-    return dlt.destinations.duckdb(configured or str(path))
+    return dlt.destinations.duckdb(configured or str(directory / DATABASE))
+
+
+def asked(pipeline: dlt.Pipeline) -> SqlClientBase[Any] | None:
+    """How to ask what *pipeline*'s destination holds; None where there is no file, which asking would make."""
+    place = warehouse(pipeline)
+    if place is not None and place.path is not None and not place.path.exists():
+        return None
+    return pipeline.sql_client()
 
 
 def _not_installed(destination: str | None) -> ConfigurationError:
@@ -153,7 +178,9 @@ def _bug(error: BaseException) -> LtiRostersError:
     while last.__cause__ is not None:
         last = last.__cause__
     return LtiRostersError(
-        f"an unexpected {type(last).__name__}.", where="extract", remedy="Please report it; nothing was loaded."
+        f"an unexpected {type(last).__name__}.",
+        where="extract",
+        remedy="Please report it; nothing was loaded.",
     )
 
 

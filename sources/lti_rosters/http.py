@@ -30,7 +30,10 @@ class Wire(httpx.BaseTransport):
         self.watch = Watch(stop)
         self._certificates = certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         self._direct = httpcore.ConnectionPool(
-            ssl_context=self._certificates, keepalive_expiry=IDLE, network_backend=Backend(self.watch)
+            ssl_context=self._certificates,
+            max_connections=None,
+            keepalive_expiry=IDLE,
+            network_backend=Backend(self.watch),
         )
         proxy = proxy_url()
         self._proxied = self._proxy(proxy) if proxy else None
@@ -68,6 +71,7 @@ class Wire(httpx.BaseTransport):
             proxy_auth=proxy.raw_auth,
             ssl_context=self._certificates,
             proxy_ssl_context=self._certificates if at.scheme == "https" else None,
+            max_connections=None,
             keepalive_expiry=IDLE,
             network_backend=Backend(self.watch),
         )

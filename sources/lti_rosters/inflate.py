@@ -43,8 +43,11 @@ class _Inflater:
         chunks = []
         self._is_fed = self._is_fed or bool(raw)
         while raw and most > 0:
-            if self._engine.eof:  # another gzip member follows (RFC 1952 §2.2)
-                self._engine = zlib.decompressobj(wbits=GZIP_OR_ZLIB)
+            if self._engine.eof:
+                raw = raw.lstrip(b"\0")  # some writers pad the end with zeros
+                if not raw:
+                    break
+                self._engine = zlib.decompressobj(wbits=GZIP_OR_ZLIB)  # another member (RFC 1952 §2.2)
             try:
                 chunk = self._engine.decompress(raw, most)
             except zlib.error as error:

@@ -1,6 +1,5 @@
 """The provider for platforms that speak NRPS 2.0: a connection per registration, the pages of one roster."""
 
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -52,16 +51,14 @@ def pages(
 
 def _read(connection: Connection, url: str, effort: Effort) -> Answer:
     """GET *url* with the registration's token, renewed once where it is refused."""
-    token = connection.tokens.token(effort)
-    asked_at = time.monotonic()
+    token, renewed = connection.tokens.token(effort), None
     answer = connection.transport.exchange(_get(url, token), effort)
     if answer.status in (401, 403) and not _is_too_large(answer):
-        renewed = connection.tokens.renew(token, asked_at, effort)
+        renewed = connection.tokens.renew(token, effort)
         if renewed is not None:
-            token = renewed
-            answer = connection.transport.exchange(_get(url, token), effort)
+            answer = connection.transport.exchange(_get(url, renewed), effort)
     _check_status(answer, connection.where)
-    connection.tokens.served(token)
+    connection.tokens.served(renewed or token, is_renewed=renewed is not None)
     return answer
 
 
@@ -104,7 +101,7 @@ def _check_status(answer: Answer, where: str) -> None:
 
 def _refused(status: int, where: str) -> RefusedError:
     return RefusedError(
-        f"the platform refused a new token as well ({status}).",
+        f"the platform refuses our token, here or altogether ({status}).",
         where=where,
         remedy=(
             "Likely: the roster service is off for this tool; or the course belongs to another deployment or tool; "

@@ -11,11 +11,22 @@ from .errors import Interrupted
 # (its request_throttle.rb); a bucket below these figures refuses the next calls.
 UNITS_PER_CALL = 50.0
 UNITS_PER_SECOND = 10.0
-LONGEST_PAUSE = 10.0  # seconds; a soft pause only slows down, a Retry-After is obeyed in full elsewhere
+GLANCE = 0.5  # seconds between two looks whether the run was asked to stop: an interrupt notifies nobody
+
+
+class Held(Exception):  # noqa: N818 - the transport makes an error of it
+    """The platform asked to be left alone for more *seconds* than may be waited."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
 
 
 class Pace:
-    """The turns of one registration: at most *most* requests at once, halved when throttled, regrown by one a round."""
+    """The turns of one registration: at most *most* requests at once, halved when throttled, regrown by one a round.
+
+    A turn bears a ticket, the number of halvings when it began: the throttles of one round halve once.
+    """
 
     def __init__(
         self, most: int, *, stop: threading.Event, clock: Callable[[], float] = time.monotonic
@@ -25,16 +36,24 @@ class Pace:
         self._stop = stop
         self._clock = clock
         self._in_flight = 0
+        self._halvings = 0
         self._since_change = 0
         self._not_before = 0.0
+        self._told_until = 0.0
         self._changed = threading.Condition()
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait for a turn and hold it; raises Interrupted when the run stops meanwhile."""
-        self._take()
+    def turn(self, patience: float, deadline: float) -> Iterator[int]:
+        """Wait for a turn and hold it; yields its ticket.
+
+        Raises Held where the platform asked for a wait of more than *patience* seconds or beyond *deadline*,
+        TimeoutError when the *deadline* passes meanwhile, Interrupted when the run stops.
+        """
+        with self._changed:
+            self._take(patience, deadline)
+            ticket = self._halvings
         try:
-            yield
+            yield ticket
         finally:
             with self._changed:
                 self._in_flight -= 1
@@ -51,29 +70,42 @@ class Pace:
                 self._since_change = 0
                 self._changed.notify()
 
-    def throttled(self, wait: float) -> None:
-        """Halve the requests at once (once per round of answers) and hold all of them back for *wait* seconds."""
+    def throttled(self, ticket: int) -> None:
+        """Halve the requests at once, unless that was done since the turn with this *ticket* began."""
         with self._changed:
-            if self._since_change or self._not_before <= self._clock():
+            if ticket == self._halvings:
                 self.limit = max(1, self.limit // 2)
+                self._halvings += 1
             self._since_change = 0
-            self._not_before = max(self._not_before, self._clock() + wait)
+
+    def hold(self, seconds: float, *, is_told: bool) -> None:
+        """Begin no turn for *seconds*; *is_told*: the platform asked for that, so nobody asks it any sooner."""
+        with self._changed:
+            until = self._clock() + seconds
+            self._not_before = max(self._not_before, until)
+            if is_told:
+                self._told_until = max(self._told_until, until)
 
     def _slow_down(self, units_left: float) -> None:
-        self.limit = max(1, min(self.limit, int(units_left // UNITS_PER_CALL)))
+        """So few at once that their charges fit into what is left, however many of them it knows already."""
+        self.limit = max(1, min(self.limit, int(max(0.0, units_left) // UNITS_PER_CALL)))
         self._since_change = 0
-        short = 2 * UNITS_PER_CALL - units_left
+        short = UNITS_PER_CALL - units_left
         if short > 0:
-            pause = min(LONGEST_PAUSE, short / UNITS_PER_SECOND)
+            pause = min(short, UNITS_PER_CALL) / UNITS_PER_SECOND
             self._not_before = max(self._not_before, self._clock() + pause)
 
-    def _take(self) -> None:
-        with self._changed:
-            while not self._stop.is_set():
-                wait = self._not_before - self._clock()
-                if wait <= 0 and self._in_flight < self.limit:
-                    self._in_flight += 1
-                    return
-                # Woken every half second at the latest: an interrupt notifies nobody.
-                self._changed.wait(min(wait, 0.5) if wait > 0 else 0.5)
+    def _take(self, patience: float, deadline: float) -> None:
+        while not self._stop.is_set():
+            now = self._clock()
+            told = self._told_until - now
+            if told > patience or (told > 0 and self._told_until > deadline):
+                raise Held(told)
+            wait = self._not_before - now
+            if wait <= 0 and self._in_flight < self.limit:
+                self._in_flight += 1
+                return
+            if now >= deadline:
+                raise TimeoutError
+            self._changed.wait(min(wait, GLANCE) if wait > 0 else GLANCE)
         raise Interrupted

@@ -1,4 +1,4 @@
-"""How a run shows that it goes on: a line per registration on a terminal, log lines elsewhere, all on stderr."""
+"""How a run shows that it goes on, on stderr: a line per registration on a terminal, log lines elsewhere."""
 
 import time
 from collections import Counter
@@ -81,4 +81,6 @@ class _Lines:
         is_last = self._done[name] == self._totals[name]
         if is_last or time.monotonic() - self._said[name] >= LOG_EVERY:
             self._said[name] = time.monotonic()
-            self._say(f"{name}: {self._done[name]} of {self._totals[name]} courses, {self._failed[name]} failed")
+            self._say(
+                f"{name}: {self._done[name]} of {self._totals[name]} courses, {self._failed[name]} failed"
+            )

@@ -25,7 +25,8 @@ def proxy_url() -> str | None:
         is_usable = False
     if not is_usable:  # it may hold a password, so it is not shown
         raise ConfigurationError(
-            "HTTPS_PROXY names no proxy that can be used.", remedy="It must look like http://proxy.example:3128"
+            "HTTPS_PROXY names no proxy that can be used.",
+            remedy="It must look like http://proxy.example:3128",
         )
     return url
 

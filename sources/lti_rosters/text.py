@@ -1,83 +1,154 @@
-"""The text that people read, made from a run's document: nothing is told here that the document does not hold."""
+"""The text that people read, made from a run's document: nothing is told that the document does not hold."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-MOST_FAILURES = 12  # on one screen; the document and roster_syncs hold more
-QUERY = "select title, active_learners, sync_state from lti.active_learners order by active_learners desc"
+MOST_LINES = 14  # of failures, so that all of it stays on one screen; the document and roster_syncs hold more
+MOST_TOLD = 4  # warnings, and rows of a catalogue that cannot be read
+COUNTED = ("contexts", "complete", "unchanged", "failed", "unavailable", "members", "arrivals", "departures")
+SAID = {"arrivals": "joined", "departures": "left"}  # in the words of the models
 
 
-def print_result(document: Mapping[str, Any], console: Console) -> None:
-    """Print what a run did: one row a registration, what failed and why, what is there now."""
+def print_result(document: Mapping[str, Any], out: Console, err: Console) -> None:
+    """Print what a run did: one row a registration, what failed and why, what is there now.
+
+    What ended the run early goes to *err*, everything else to *out*.
+    """
     if document["registrations"]:
-        console.print(_registrations(document["registrations"]))
-    for failure in document["failures"][:MOST_FAILURES]:
-        console.print(Text(f"✗ {_failure(failure)}", style="red" if failure["outcome"] != "unavailable" else ""))
-    if len(document["failures"]) > MOST_FAILURES:
-        console.print(f"… and {len(document['failures']) - MOST_FAILURES} more: see lti_raw.roster_syncs.")
-    for name, registration in document["registrations"].items():
-        for fault in registration["catalogue_faults"][:MOST_FAILURES]:
-            console.print(Text(f"✗ {name}: {fault}", style="red"))
-    for warning in document["warnings"]:
-        console.print(Text(f"! {warning}", style="yellow"))
+        out.print(_registrations(document["registrations"]))
+    print_failures(document, out)
+    faults = [
+        f"{name}: {fault}"
+        for name, registration in document["registrations"].items()
+        for fault in registration["catalogue_faults"]
+    ]
+    _print_lines(faults, "✗", "red", out)
+    _print_lines(document["warnings"], "!", "yellow", out)
     if document["error"]:
-        print_error(document["error"], console)
-    console.print(Text(_closing(document), style="bold"))
+        print_error(document["error"], err)
+    if document["registrations"]:
+        out.print(Text(_closing(document), style="bold"))
+    else:
+        err.print(Text(f"Nothing was read or loaded. Exit {document['exit_status']}.", style="bold"))
 
 
 def print_error(error: Mapping[str, Any], console: Console) -> None:
     """Print what happened, where, and what to do about it."""
     where = f"{error['where']}: " if error["where"] else ""
-    console.print(Text(f"✗ {where}{error['what']}", style="red"))
+    console.print(Text(plain(f"✗ {where}{error['what']}"), style="red"))
     if error["remedy"]:
-        console.print(Text(f"  {error['remedy']}"))
+        console.print(Text(plain(f"  {error['remedy']}")))
+
+
+def print_failures(document: Mapping[str, Any], console: Console) -> None:
+    """Print what was not read on one screen: one text for all courses of a registration that share a cause."""
+    left, told = MOST_LINES, 0
+    for causes in _by_cause(document["failures"]):
+        text = Text(f"✗ {_failure(causes)}", style="" if causes[0]["outcome"] == "unavailable" else "red")
+        lines = len(text.wrap(console, console.width))
+        if told and lines > left:
+            break
+        console.print(text)
+        left -= lines
+        told += len(causes)
+    totals = document["totals"]
+    failed = totals["failed"] + totals["too_large"] + totals["unavailable"]
+    more = max(failed, len(document["failures"])) - told
+    if more > 0:
+        place = "--json shows them" if document["is_dry"] else "see lti_raw.roster_syncs"
+        console.print(f"… and {more:,} more: {place}.", highlight=False)
+
+
+def plain(text: object) -> str:
+    """*text* without what could command a terminal: a platform's words are shown, not obeyed."""
+    return "".join(each if each.isprintable() or each == "\n" else "\ufffd" for each in str(text))
+
+
+def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """A plain table for results, a line a row: numbers stand to the right, nothing known is an empty cell.
+
+    Where the screen is too narrow the widest column of texts is shortened, and no other.
+    """
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    texts = [["" if value is None else plain(value) for value in row] for row in rows]
+    widths = [max(map(cell_len, [name, *column])) for name, *column in zip(columns, *texts, strict=True)]
+    numeric = [any(isinstance(row[index], int | float) for row in rows) for index in range(len(columns))]
+    widest = max(width for width, is_number in zip(widths, numeric, strict=True) if not is_number)
+    for name, width, is_number in zip(columns, widths, numeric, strict=True):
+        least = None if width == widest else width
+        justify: Literal["left", "right"] = "right" if is_number else "left"
+        table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis", min_width=least)
+    for row in texts:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def _registrations(registrations: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("registration")
-    names = ("contexts", "complete", "unchanged", "failed", "unavailable", "members", "arrivals", "departures")
+    names = [name for name in COUNTED if name != "unavailable" or _any(registrations, name)]
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("registration", no_wrap=True, overflow="ellipsis")
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(SAID.get(name, name), justify="right", no_wrap=True)
     for registration, counts in registrations.items():
-        failed = counts["failed"] + counts["too_large"]
-        shown = {**counts, "failed": failed}
+        shown = {**counts, "failed": counts["failed"] + counts["too_large"]}
         table.add_row(registration, *(f"{shown[name]:,}" for name in names))
     return table
 
 
-def _failure(failure: Mapping[str, Any]) -> str:
-    course = failure["context_id"] or "every course"
-    return f"{failure['registration']}, {course}: {failure['error'] or failure['error_type']}"
+def _any(registrations: Mapping[str, Mapping[str, Any]], name: str) -> bool:
+    return any(counts[name] for counts in registrations.values())
+
+
+def _by_cause(failures: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """The failures of a registration that have the same words, together; those that hit most courses first."""
+    grouped: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for failure in failures:
+        cause = (failure["registration"], failure["outcome"], failure["error_type"], failure["error"])
+        grouped.setdefault(cause, []).append(failure)
+    yield from sorted(grouped.values(), key=len, reverse=True)
+
+
+def _failure(causes: Sequence[Mapping[str, Any]]) -> str:
+    first, name = causes[0], causes[0]["registration"]
+    course = f"{len(causes):,} courses" if len(causes) > 1 else first["context_id"] or "every course"
+    told = (first["error"] or first["error_type"] or "").removeprefix(f"{name}: ").removeprefix(f"{name}, ")
+    return plain(f"{name}, {course}: {told}")
+
+
+def _print_lines(lines: Sequence[str], sign: str, style: str, console: Console) -> None:
+    for line in lines[:MOST_TOLD]:
+        console.print(Text(plain(f"{sign} {line}"), style=style))
+    if len(lines) > MOST_TOLD:
+        console.print(f"… and {len(lines) - MOST_TOLD:,} more: --json shows them.", highlight=False)
 
 
 def _closing(document: Mapping[str, Any]) -> str:
     totals = document["totals"]
+    is_loaded = bool(document["load_ids"])
+    loaded = "loaded" if is_loaded else "changed"
+    counts = {
+        loaded: totals["complete"],
+        "unchanged": totals["unchanged"],
+        "failed": totals["failed"] + totals["too_large"],
+        "without a roster service": totals["unavailable"],
+    }
+    told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "none"
     read = totals["complete"] + totals["unchanged"]
-    broken = totals["failed"] + totals["too_large"]
-    verb = "Read" if document.get("is_dry") else "Loaded"
-    told = (
-        f"{verb} {totals['members']:,} memberships of {read:,} courses; {totals['arrivals']:,} added, "
-        f"{totals['departures']:,} left; {totals['unchanged']:,} courses unchanged"
+    closing = (
+        f"Read {totals['members']:,} memberships of {_courses(read)} ({told}); {totals['arrivals']:,} joined, "
+        f"{totals['departures']:,} left. {totals['requests']:,} requests, {document['seconds']:.1f} s."
     )
-    told += f", {broken:,} failed" if broken else ""
-    told += f", {totals['unavailable']:,} without a roster service" if totals["unavailable"] else ""
-    told += f". {totals['requests']:,} requests, {document['seconds']:.1f} s."
-    if document.get("is_dry"):
-        told += " Nothing was loaded (--dry-run)."
-    return f"{told} Exit {document['exit_status']}." if document["exit_status"] else told
+    if document["is_dry"]:
+        closing += " Nothing was loaded (--dry-run)."
+    elif not is_loaded:
+        closing += " The load did not come to its end."
+    return f"{closing} Exit {document['exit_status']}." if document["exit_status"] else closing
 
 
-def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """A plain table for results; numbers stand to the right, nothing known is an empty cell."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for number, column in enumerate(columns):
-        is_number = any(isinstance(row[number], int | float) for row in rows)
-        table.add_column(column, justify="right" if is_number else "left")
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
-    return table
+def _courses(count: int) -> str:
+    return f"{count:,} course{'' if count == 1 else 's'}"

@@ -3,10 +3,12 @@
 import email.utils
 import itertools
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -23,7 +25,7 @@ from .errors import (
     TooLargeError,
     UnreachableError,
 )
-from .pace import Pace
+from .pace import Held, Pace
 from .urls import origin
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -32,10 +34,13 @@ REPOSTED = frozenset({307, 308})  # the redirects that keep method and body (RFC
 MOST_REDIRECTS = 5
 CONNECT_TIMEOUT = 10.0  # seconds; a platform that is up accepts a connection in far less
 BACKOFF = 0.5  # seconds before the second attempt at most, doubled for each further one, all of it jittered
+THROTTLED_BACKOFF = (
+    1.0  # seconds, likewise, where a throttle does not say how long: Canvas gives 10 units a second
+)
 LONGEST_BACKOFF = 30.0  # seconds
-CHUNK = 65_536  # bytes read at once
 MEGABYTE = 1_000_000
-NOT_REPEATED = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)  # asking again changes nothing
+SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
+A_MOMENT = 1_000_000_000.0  # seconds; more than that is no wait but a moment of Unix time
 
 
 @dataclass(slots=True)
@@ -54,12 +59,15 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole response: *url* is the one that answered, after redirects; *body* is decoded and bounded."""
+    """A whole response: *url* is the one that answered, after redirects; *body* is decoded and bounded.
+
+    Its repr shows neither members nor what a URL may carry.
+    """
 
     status: int
-    headers: httpx.Headers
-    body: bytes
-    url: str
+    headers: httpx.Headers = field(repr=False)
+    body: bytes = field(repr=False)
+    url: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +75,9 @@ class Call:
     """A request to be made, once or again: *headers* and *content* are asked for anew at every attempt."""
 
     method: str
-    url: str
-    headers: Callable[[], Mapping[str, str]]
-    content: Callable[[], bytes] | None = None
+    url: str = field(repr=False)
+    headers: Callable[[], Mapping[str, str]] = field(repr=False)
+    content: Callable[[], bytes] | None = field(default=None, repr=False)
 
     @property
     def host(self) -> str:
@@ -97,14 +105,14 @@ class Transport:
     pace: Pace
     stop: threading.Event
     clock: Callable[[], float] = time.monotonic
-    _client: httpx.Client = field(init=False, repr=False)
+    _wire: http.Wire = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._client = http.client()
+        self._wire = http.Wire(self.stop)
 
     def close(self) -> None:
         """Close every connection."""
-        self._client.close()
+        self._wire.close()
 
     def exchange(self, call: Call, effort: Effort) -> Answer:
         """Make *call*, again where that can help, and return its answer, whatever its status.
@@ -115,13 +123,8 @@ class Transport:
         for attempt in itertools.count(1):
             outcome = self._attempt(call, effort)
             if isinstance(outcome, Answer) and not _is_passing(outcome):
-                self.pace.served(units_left(outcome.headers))
                 return outcome
-            throttled = isinstance(outcome, Answer) and is_throttled(outcome)
-            effort.throttles += throttled
             wait = self._wait(call, outcome, attempt, effort)
-            if throttled:
-                self.pace.throttled(wait)
             effort.retries += 1
             if self.stop.wait(wait):
                 raise Interrupted
@@ -131,9 +134,15 @@ class Transport:
         """One attempt, redirects followed; a fault of the connection is returned, to be weighed."""
         try:
             return self._follow(call, effort)
-        except NOT_REPEATED as error:
+        except (httpx.InvalidURL, httpx.LocalProtocolError) as error:  # asking again changes nothing
             kind = type(error).__name__
             raise MalformedError(f"a URL cannot be asked ({kind}).", where=self.where) from error
+        except TimeoutError:
+            raise self._out_of_time() from None
+        except Held as held:
+            raise self._throttled(
+                call, f"and asked to be left alone for another {held.seconds:.0f} s"
+            ) from None
         except httpx.TransportError as error:
             if http.is_certificate_fault(error):
                 raise UnreachableError(
@@ -151,43 +160,57 @@ class Transport:
             location = answer.headers.get("location")
             if answer.status not in followed or location is None:
                 return answer
-            url = urljoin(url, location)
+            url = self._joined(url, location)
         raise LoopedError(f"{call.host} redirects more than {MOST_REDIRECTS} times.", where=self.where)
 
-    def _once(self, call: Call, url: str, effort: Effort) -> Answer:
-        self._check(url)
-        with self.pace.turn():
-            request = self._request(call, url, effort)
-            effort.requests += 1
-            response = self._client.send(request, stream=True, auth=None, follow_redirects=False)
-            try:
-                body = self._body(response, effort)
-            finally:
-                response.close()
-        return Answer(response.status_code, response.headers, body, url)
-
-    def _check(self, url: str) -> None:
-        """Refuse a URL outside the registration's origins: no token may leave them (design §7)."""
+    def _joined(self, url: str, location: str) -> str:
         try:
-            is_ours = origin(url) in self.origins
+            return urljoin(url, location)
+        except ValueError as error:
+            raise MalformedError("the platform redirects to what is no URL.", where=self.where) from error
+
+    def _once(self, call: Call, url: str, effort: Effort) -> Answer:
+        place = self._checked(url)
+        with self.pace.turn(self.bounds.max_wait, effort.deadline) as ticket:
+            request = self._request(call, place, url, effort)
+            effort.requests += 1
+            with self._wire.watch.until(effort.deadline):
+                response = self._wire.handle_request(request)
+                try:
+                    body = self._body(response, effort)
+                finally:
+                    response.close()
+            answer = Answer(response.status_code, response.headers, body, url)
+            if is_throttled(answer):
+                effort.throttles += 1
+                self.pace.throttled(ticket)
+            else:
+                self.pace.served(units_left(answer.headers))
+        return answer
+
+    def _checked(self, url: str) -> str:
+        """The origin of *url*, which must be one of the registration's: no token may leave them (design §7)."""
+        try:
+            found = origin(url)
         except ValueError as error:
             raise MalformedError("the platform sent a link that is no URL.", where=self.where) from error
-        if not is_ours:
+        if found not in self.origins:
             raise OtherHostError(
                 f"a link leads to another host, {_host(url)}. Not followed.",
                 where=self.where,
                 remedy="Add it to allow_hosts of the registration if that is right.",
             )
+        return found
 
-    def _request(self, call: Call, url: str, effort: Effort) -> httpx.Request:
+    def _request(self, call: Call, place: str, url: str, effort: Effort) -> httpx.Request:
         left = effort.deadline - self.clock()
         if left <= 0:
             raise self._out_of_time()
         seconds = min(self.bounds.timeout, left)
         return httpx.Request(
             call.method,
-            http.without_userinfo(url),
-            headers={**self._client.headers, **call.headers()},
+            http.address(place),  # without userinfo, which httpx would turn into Basic
+            headers={"user-agent": http.USER_AGENT, "accept-encoding": "gzip", **call.headers()},
             content=call.content() if call.content else None,
             extensions={
                 "timeout": {
@@ -207,7 +230,7 @@ class Transport:
         if decoder is None:
             raise MalformedError("a body came in a coding that was not asked for.", where=self.where)
         most, size, chunks = self.bounds.max_body, 0, []
-        for raw in response.iter_raw(CHUNK):
+        for raw in response.stream:  # as it comes: a body that only drips must meet its deadline
             try:
                 decoded = decoder.read(raw, most + 1 - size)
             except inflate.Damaged as error:
@@ -216,45 +239,49 @@ class Transport:
             chunks += decoded
             if size > most:
                 raise self._too_large(response.status_code)
-            if self.clock() > effort.deadline:
-                raise self._out_of_time()
-            if self.stop.is_set():
-                raise Interrupted
         if decoder.is_cut:
             raise httpx.RemoteProtocolError("peer closed connection inside a compressed body")
         return b"".join(chunks)
 
-    def _wait(self, call: Call, outcome: Answer | httpx.TransportError, attempt: int, effort: Effort) -> float:
+    def _wait(
+        self, call: Call, outcome: Answer | httpx.TransportError, attempt: int, effort: Effort
+    ) -> float:
         """Return how many seconds to wait before the next attempt, or raise what the attempts end in."""
         if self.clock() >= effort.deadline:
             raise self._out_of_time()
-        is_answered = isinstance(outcome, Answer) and is_throttled(outcome)
-        most = 1 if effort.is_probe and not is_answered else self.bounds.max_attempts
+        told = retry_after(outcome.headers) if isinstance(outcome, Answer) else None
+        throttled = isinstance(outcome, Answer) and is_throttled(outcome)
+        base = THROTTLED_BACKOFF if throttled else BACKOFF
+        # Full jitter: no two workers come back at the same moment.
+        jitter = random.uniform(0, min(LONGEST_BACKOFF, base * 2.0 ** (attempt - 1)))  # noqa: S311
+        wait = jitter if told is None else told
+        if throttled:  # the others of this registration wait with it, or are told so
+            self.pace.hold(wait, is_told=told is not None)
+        most = 1 if effort.is_probe and not throttled else self.bounds.max_attempts
         if attempt >= most:
             raise self._given_up(call, outcome, f"after {attempt} attempt{'s' * (attempt > 1)}")
-        told = retry_after(outcome.headers) if isinstance(outcome, Answer) else None
-        if told is None:
-            # Full jitter: no two workers come back at the same moment.
-            return random.uniform(0, min(LONGEST_BACKOFF, BACKOFF * 2.0 ** (attempt - 1)))  # noqa: S311
-        if told > self.bounds.max_wait or self.clock() + told > effort.deadline:
+        if told is not None and (told > self.bounds.max_wait or self.clock() + told > effort.deadline):
             raise self._given_up(call, outcome, f"and asks to wait {told:.0f} s, longer than allowed")
-        return told
+        return wait
 
     def _given_up(self, call: Call, outcome: Answer | httpx.TransportError, why: str) -> LtiRostersError:
         if isinstance(outcome, httpx.TransportError):
             return self._lost(call, outcome, why)
         if is_throttled(outcome):
-            return ThrottledError(
-                f"{call.host} throttles us ({outcome.status}) {why}.",
-                where=self.where,
-                remedy="Lower concurrency or run at a quieter hour; max_wait and max_attempts bound the waiting.",
-                http_status=outcome.status,
-            )
+            return self._throttled(call, f"({outcome.status}) {why}", outcome.status)
         return UnreachableError(
             f"{call.host} answered {outcome.status} {why}.",
             where=self.where,
             remedy="The platform is down or in maintenance; the next run tries again.",
             http_status=outcome.status,
+        )
+
+    def _throttled(self, call: Call, why: str, status: int | None = None) -> ThrottledError:
+        return ThrottledError(
+            f"{call.host} throttles us {why}.",
+            where=self.where,
+            remedy="Lower concurrency or run at a quieter hour; max_wait and max_attempts bound the waiting.",
+            http_status=status,
         )
 
     def _lost(self, call: Call, error: httpx.TransportError, why: str) -> LtiRostersError:
@@ -264,10 +291,17 @@ class Transport:
                 where=self.where,
                 remedy="Raise timeout, or set page_size so that each answer is smaller.",
             )
-        if isinstance(error, httpx.RemoteProtocolError) and not _is_cut_off(error):
-            return MalformedError(f"{call.host} sent an answer that is not HTTP, {why}.", where=self.where)
+        if isinstance(error, httpx.RemoteProtocolError):
+            # Its text may quote what came over the wire, so it is not shown.
+            if not _is_cut_off(error):
+                return MalformedError(
+                    f"{call.host} sent an answer that is not HTTP, {why}.", where=self.where
+                )
+            reason = "it breaks off its answers"
+        else:
+            reason = str(error)[:120] or type(error).__name__
         return UnreachableError(
-            f"{call.host} cannot be reached ({str(error)[:120] or type(error).__name__}), {why}.",
+            f"{call.host} cannot be reached ({reason}), {why}.",
             where=self.where,
             remedy="Check the URL, the network and the proxy; the next run tries again.",
         )
@@ -309,13 +343,30 @@ def units_left(headers: Mapping[str, str]) -> float | None:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read Retry-After in seconds or as a date (RFC 9110 §10.2.3); None without one that can be read."""
+    """Seconds to wait as the platform tells them; None where it does not, or not so that it can be read.
+
+    Retry-After in seconds or as a date (RFC 9110 §10.2.3), a date by the platform's own clock where it shows it;
+    else X-Rate-Limit-Reset (Blackboard) in seconds, or as a moment of Unix time.
+    """
     value = headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdecimal():
-        return float(value[:9])
+    if SECONDS.fullmatch(value):
+        return float(value)
+    moment = moment_of(value)
+    if moment is not None:
+        here = moment_of(headers.get("date", ""))
+        return max(0.0, moment - (time.time() if here is None else here))
+    reset = headers.get("x-rate-limit-reset", "").strip()
+    if not SECONDS.fullmatch(reset):
+        return None
+    seconds = float(reset)
+    return seconds if seconds < A_MOMENT else max(0.0, seconds - time.time())
+
+
+def moment_of(value: str) -> float | None:
+    """Unix time of a date of HTTP (RFC 9110 §5.6.7); None for what is no date. Without a zone it is UTC."""
     try:
         moment = email.utils.parsedate_to_datetime(value)
-        return max(0.0, moment.timestamp() - time.time())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
 

@@ -25,7 +25,7 @@ SECRET_NAME = re.compile(
 ENCODED_OBJECT = re.compile(r"eyJ[\w-]+\.[\w-]+\.")  # a JWT: a secret under whatever name
 NESTING = 3  # how deep a URL within a parameter of a URL is looked into
 
-_PLAIN = re.compile(r"https://[a-z0-9][a-z0-9.-]*(/[!-\[\]-~]*)?")  # nearly all URLs: nothing to look into
+_PLAIN = re.compile(r"https://[a-z0-9][a-z0-9.-]*(:\d{1,4})?(/[!-\[\]-~]*)?")  # nearly all URLs
 _AUTHORITY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)?//([^/?#]*)")
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff\\]")
 _HOST = re.compile(r"[^\s%/?#@:\[\]\u3002\uff0e\uff61]+|[0-9A-Fa-f:.]+")  # no dot but the plain one

@@ -68,3 +68,15 @@ def body(content: bytes | str | dict[str, Any], status: int = 200, **headers: st
     raw = content.encode() if isinstance(content, str) else content
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     return Reply(status, list({"Content-Type": MEDIA_TYPE, **given}.items()), raw)
+
+
+def walks(*scripts: Script) -> Script:
+    """Answer the first walk through the pages with the first of *scripts*, the second with the second, and so on."""
+    begun = [-1]
+
+    def script(exchange: Exchange) -> Reply | None:
+        if exchange.query.get("page", "1") == "1":
+            begun[0] += 1
+        return scripts[min(begun[0], len(scripts) - 1)](exchange)
+
+    return script

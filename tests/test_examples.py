@@ -1,0 +1,125 @@
+"""What the repository gives to start from: the templates of the settings and the scheduled pipeline."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+
+from lti_rosters.keys import SigningKey, private_pem, public_jwk
+from lti_rosters.reference_platform import Course, ReferencePlatform, member
+from lti_rosters.registration import Options
+from lti_rosters.registration_settings import OPTIONS
+from lti_rosters.settings import Settings, read_settings
+
+ROOT = Path(__file__).parent.parent
+CONFIG = ROOT / ".dlt" / "config.toml"
+SECRETS = ROOT / ".dlt" / "example.secrets.toml"
+PIPELINE = ROOT / "pipelines" / "rosters.py"
+NOT_DEFAULTS = {"role", "max_members", "page_size", "allow_hosts"}  # shown by an example
+
+
+def uncommented(path: Path) -> str:
+    """Return the template at *path* as it reads when every setting in it is used."""
+    return re.sub(r"^#(?=\S)", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
+@pytest.fixture
+def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool_key: SigningKey) -> Iterator[Settings]:
+    """The settings of a directory in which everything that the templates show is in use."""
+    (tmp_path / ".dlt").mkdir()
+    (tmp_path / ".dlt" / "config.toml").write_text(uncommented(CONFIG), encoding="utf-8")
+    (tmp_path / ".dlt" / "secrets.toml").write_text(uncommented(SECRETS), encoding="utf-8")
+    for name in ("lti_rosters_key.pem", "canvas_key.pem"):
+        (tmp_path / name).write_text(private_pem(tool_key), encoding="utf-8")
+    (tmp_path / "courses.csv").write_text("memberships_url\nhttps://canvas.example.edu/1\n", encoding="utf-8")
+    for name in [name for name in os.environ if name.startswith("SOURCES__")]:
+        monkeypatch.delenv(name)
+    context = Container()[PluggableRunContext]
+    with monkeypatch.context() as there:
+        there.chdir(tmp_path)
+        context.reload_providers()
+        yield read_settings()
+    context.reload_providers()
+
+
+@pytest.mark.parametrize("path", [CONFIG, SECRETS], ids=lambda path: path.name)
+def test_a_fresh_clone_has_no_registration(path: Path) -> None:
+    """As they stand, the templates set nothing of ours: the demo and the tests see no registration."""
+    assert "sources" not in tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def test_every_setting_of_the_templates_is_good(used: Settings) -> None:
+    """With every comment taken away, three registrations are read, without a fault or an unknown setting."""
+    assert {name: [str(fault) for fault in faults] for name, faults in used.faulty.items()} == {}
+    assert [each.name for each in used.registrations] == ["canvas", "moodle", "sakai"]
+    assert used.unknown == ()
+
+
+def test_the_template_shows_every_option() -> None:
+    """Every option of the settings has its line."""
+    moodle = tomllib.loads(uncommented(CONFIG))["sources"]["lti_rosters"]["registrations"]["moodle"]
+
+    assert OPTIONS.keys() - moodle.keys() == set()
+
+
+def test_the_template_shows_the_defaults() -> None:
+    """The values shown for options are their defaults, but where it says that there is none."""
+    moodle: dict[str, Any] = tomllib.loads(uncommented(CONFIG))["sources"]["lti_rosters"]["registrations"][
+        "moodle"
+    ]
+    defaults = {each.name: each.default for each in fields(Options) if each.name not in NOT_DEFAULTS}
+
+    assert {name: moodle[name] for name in defaults} == defaults
+
+
+@pytest.mark.parametrize("name", [".dlt/secrets.toml", ".dlt/prod.secrets.toml", "key.pem", "rosters.duckdb"])
+def test_git_ignores_what_must_not_be_shared(name: str) -> None:
+    """Secrets, keys and loaded rosters cannot be committed by accident."""
+    patterns = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+
+    assert any(Path(name).match(pattern) for pattern in patterns)
+
+
+def test_the_scheduled_pipeline_loads_and_builds(tool_key: SigningKey, tmp_path: Path) -> None:
+    """pipelines/rosters.py loads what the settings name, builds the models and ends with the run's status."""
+    with ReferencePlatform(client_id="100", tool_keys=lambda: [public_jwk(tool_key)]) as platform:
+        platform.add(Course("c1", members=[member("u1"), member("u2"), member("u3", ("Instructor",))]))
+        registration = {
+            "issuer": platform.issuer,
+            "client_id": platform.client_id,
+            "token_url": platform.token_url,
+            "audience": platform.audience,
+            "contexts": [platform.memberships_url("c1")],
+        }
+        lines = [f"{name} = {json.dumps(value)}" for name, value in registration.items()]
+        (tmp_path / ".dlt").mkdir()
+        (tmp_path / ".dlt" / "config.toml").write_text(
+            "\n".join(["[sources.lti_rosters.registrations.canvas]", *lines]), encoding="utf-8"
+        )
+        done = subprocess.run(
+            [sys.executable, PIPELINE],
+            cwd=tmp_path,
+            env=os.environ
+            | {"SOURCES__LTI_ROSTERS__PRIVATE_KEY": private_pem(tool_key), "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["totals"]["complete"] == 1
+    with duckdb.connect(str(tmp_path / "rosters.duckdb"), read_only=True) as connection:
+        assert connection.sql("select active_learners, active_staff from lti.active_learners").fetchall() == [
+            (2, 1)
+        ]
