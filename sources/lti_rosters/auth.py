@@ -13,9 +13,10 @@ from urllib.parse import urlencode
 
 import jwt
 
+from .answer import Answer, moment_of
 from .errors import LtiRostersError, RefusedError, ScopeError
 from .registration import Registration
-from .transport import Answer, Call, Effort, Transport, moment_of
+from .transport import Call, Effort, Transport
 from .urls import without_secrets
 
 SCOPE = "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"
@@ -26,13 +27,9 @@ BACKDATED = 10  # seconds; Moodle refuses an iat that lies ahead of its own cloc
 DEFAULT_LIFE = 3600.0  # seconds, where expires_in is missing (Security Framework §4.1)
 LONGEST_LIFE = 86_400.0  # seconds; a token that claims to live longer is renewed once a day all the same
 MARGIN = 30.0  # seconds before its expiry at which a token is renewed, or a tenth of its life if that is less
-FRUITLESS = (
-    3  # renewals in a row that did not help who asked: then refusals are taken to be about the courses
-)
+FRUITLESS = 3  # renewals in a row that helped nobody: then refusals are taken to be about the courses
 PROBING_PAUSE = 60.0  # seconds between renewals from then on
-IN_A_ROW = (
-    9  # refusals of a token that has served before, with none accepted between: it is the token after all
-)
+IN_A_ROW = 9  # refusals of a token that has served before, nothing accepted between: it is the token
 SKEW_WORTH_TELLING = 20.0  # seconds
 # Long runs of the letters of tokens: of any kind, or shorter ones with a digit (a scope's URL has none).
 SECRET = re.compile(r"[\w\-+/=.~%]{80,}|(?=[\w\-+/=.~%]{0,79}[0-9])[\w\-+/=.~%]{16,}", re.ASCII)
@@ -63,9 +60,10 @@ class Tokens:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def token(self, effort: Effort) -> Token:
-        """Return the token in force, a new one if none is; raises RefusedError, ScopeError or a transport's error.
+        """Return the token in force, a new one if none is.
 
-        A failure is final for the run: no further course of the registration asks again.
+        Raises RefusedError, ScopeError or a transport's error. A failure is final for the run: no further
+        course of the registration asks again.
         """
         with self._lock:
             if self._current is None or self.clock() >= self._current.expires_at:
@@ -75,9 +73,9 @@ class Tokens:
     def renew(self, refused: Token, effort: Effort) -> Token | None:
         """Return another token in place of one *refused*, or None where another would hardly help.
 
-        A refusal says nothing of its cause: the token was revoked, or this one course is closed to us. So each
-        is worth a new token, until renewing has not helped several times in a row: a platform with many closed
-        courses would give out a token for each.
+        A refusal says nothing of its cause: the token was revoked, or this one course is closed to us. So
+        each is worth a new token, until renewing has not helped several times in a row: a platform with many
+        closed courses would give out a token for each.
         """
         with self._lock:
             if self._current is not None and self._current is not refused:
@@ -162,7 +160,7 @@ def assertion(registration: Registration, *, now: float) -> str:
 
 
 def read_token(answer: Answer, registration: Registration, *, asked_at: float, now: float) -> Token:
-    """Read the answer of a token endpoint (RFC 6749 §5); its content type does not matter (Moodle: text/html).
+    """Read the answer of a token endpoint (RFC 6749 §5), whatever its content type (Moodle: text/html).
 
     Raises ScopeError without the membership scope, RefusedError for anything else that is no token.
     """
@@ -194,13 +192,13 @@ def _check_scope(granted: object, registration: Registration) -> None:
 
 
 def _life(value: object) -> float:
-    """Seconds from expires_in: a number, a number as text; nonsense counts as missing, 0 and less as already over."""
+    """Seconds from expires_in: a number, or one as text; nonsense counts as missing, 0 and less as over."""
     if isinstance(value, str):
         try:
             value = float(value)
         except ValueError:
             return DEFAULT_LIFE
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - NaN
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # NaN
         return DEFAULT_LIFE
     return float(max(0, min(value, LONGEST_LIFE)))  # bounded first: JSON knows whole numbers beyond a float
 
@@ -238,9 +236,9 @@ def _causes(answer: Answer, registration: Registration, now: float) -> str:
         return "Is token_url right?"
     kid = registration.key.kid if registration.key else "?"
     return (
-        f"Likely: client_id {registration.client_id} is not known or not enabled there; or the platform does not hold "
-        f"our public key with kid {kid} (its copy of our JWKS may be old); or the audience {without_secrets(registration.audience)} "
-        "is not the one it expects (set audience)."
+        f"Likely: client_id {registration.client_id} is not known or not enabled there; or the platform does "
+        f"not hold our public key with kid {kid} (its copy of our JWKS may be old); or the audience "
+        f"{without_secrets(registration.audience)} is not the one it expects (set audience)."
     )
 
 

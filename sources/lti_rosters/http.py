@@ -1,4 +1,4 @@
-"""How httpx is set up and fed: certificates always verified, proxies without surprises, targets as written."""
+"""How httpx is set up and fed: certificates verified, proxies without surprises, targets as written."""
 
 import functools
 import os
@@ -20,13 +20,10 @@ USER_AGENT = f"lti-rosters/{__version__}"
 
 
 class Wire(httpx.BaseTransport):
-    """An httpx transport over connections of its own: no cookies, no credentials and no proxy of its own choice.
-
-    httpx's client is not used: it keeps cookies, turns a userinfo into Basic, and logs every URL. Raises
-    ConfigurationError where the environment names certificates or a proxy that cannot be used.
-    """
+    """An httpx transport without a client above it: that keeps cookies, makes a userinfo Basic, logs URLs."""
 
     def __init__(self, stop: threading.Event) -> None:
+        """Raises ConfigurationError where the environment names certificates or a proxy of no use."""
         self.watch = Watch(stop)
         self._certificates = certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         self._direct = httpcore.ConnectionPool(
@@ -40,12 +37,16 @@ class Wire(httpx.BaseTransport):
         self.watch.silence()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send *request*; its body is read from the response's stream, which raises httpx's errors as well."""
-        url = request.url
-        at = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-        content = request.content
+        """Send *request*; the body is read from the response, which raises httpx's errors as well.
+
+        Its extension "target" goes before the path of its URL. It is kept from httpcore, which would write it
+        into the request for a tunnel too, and so show it to a proxy.
+        """
+        url, extensions = request.url, dict(request.extensions)
+        target = extensions.pop("target", url.raw_path)
+        at = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=target)
         inner = httpcore.Request(
-            request.method, at, headers=request.headers.raw, content=content, extensions=request.extensions
+            request.method, at, headers=request.headers.raw, content=request.content, extensions=extensions
         )
         with _told_as_httpx():
             answer = self._pool(str(url)).handle_request(inner)
@@ -149,5 +150,5 @@ def certificates(file: str | None, folder: str | None) -> ssl.SSLContext:
         name = "SSL_CERT_FILE" if file else "SSL_CERT_DIR"
         raise ConfigurationError(
             f"{name} names certificates that cannot be read ({type(error).__name__}).",
-            remedy="It must be the path of a PEM file of the authorities to trust (a folder for SSL_CERT_DIR).",
+            remedy="It must be the path of a PEM file of authorities to trust (a folder for SSL_CERT_DIR).",
         ) from error

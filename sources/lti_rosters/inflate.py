@@ -1,4 +1,4 @@
-"""Bodies as they come off the wire, decoded piece by piece: never more than asked for, never cut unnoticed."""
+"""Bodies as they come off the wire, decoded piece by piece: never too much, never cut unnoticed."""
 
 import zlib
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 GZIP_OR_ZLIB = 47  # wbits: the header tells which
 
 
-class Damaged(ValueError):
+class Damaged(ValueError):  # noqa: N818 - the transport makes an error of it
     """A compressed body that does not decode."""
 
 

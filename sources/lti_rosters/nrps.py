@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from .answer import Answer
 from .auth import Token, Tokens
 from .container import Page, read_page
 from .errors import MalformedError, NotFoundError, RefusedError, TooLargeError, UnreachableError
 from .links import read_links, target
-from .transport import Answer, Call, Effort, Transport
+from .transport import Call, Effort, Transport
 from .urls import with_parameters
 
 # Alone and without parameters: Moodle and OpenOlat refuse a list, Open edX anything else (NRPS §2.1).

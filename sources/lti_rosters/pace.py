@@ -11,6 +11,7 @@ from .errors import Interrupted
 # (its request_throttle.rb); a bucket below these figures refuses the next calls.
 UNITS_PER_CALL = 50.0
 UNITS_PER_SECOND = 10.0
+SENT_AWAY = 3  # rosters in a row told to come back too late: then it is meant for all of the registration
 GLANCE = 0.5  # seconds between two looks whether the run was asked to stop: an interrupt notifies nobody
 
 
@@ -18,12 +19,13 @@ class Held(Exception):  # noqa: N818 - the transport makes an error of it
     """The platform asked to be left alone for more *seconds* than may be waited."""
 
     def __init__(self, seconds: float) -> None:
+        """Note the *seconds* that are left."""
         super().__init__(seconds)
         self.seconds = seconds
 
 
 class Pace:
-    """The turns of one registration: at most *most* requests at once, halved when throttled, regrown by one a round.
+    """The turns of one registration: so many at once, halved when throttled, regrown by one a round.
 
     A turn bears a ticket, the number of halvings when it began: the throttles of one round halve once.
     """
@@ -31,6 +33,7 @@ class Pace:
     def __init__(
         self, most: int, *, stop: threading.Event, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        """Begin with *most* at once; *clock* counts seconds."""
         self.limit = most
         self._most = most
         self._stop = stop
@@ -40,6 +43,7 @@ class Pace:
         self._since_change = 0
         self._not_before = 0.0
         self._told_until = 0.0
+        self._sent_away = 0
         self._changed = threading.Condition()
 
     @contextmanager
@@ -63,6 +67,7 @@ class Pace:
         """Note an answer that was no throttle; *units_left* is what a cost bucket still holds, if it says."""
         with self._changed:
             self._since_change += 1
+            self._sent_away = 0
             if units_left is not None and units_left < UNITS_PER_CALL * (self.limit + 1):
                 self._slow_down(units_left)
             elif self._since_change >= self.limit < self._most:
@@ -79,12 +84,23 @@ class Pace:
             self._since_change = 0
 
     def hold(self, seconds: float, *, is_told: bool) -> None:
-        """Begin no turn for *seconds*; *is_told*: the platform asked for that, so nobody asks it any sooner."""
+        """Begin no turn for *seconds*; *is_told*: the platform asked for that, nobody asks any sooner."""
         with self._changed:
             until = self._clock() + seconds
             self._not_before = max(self._not_before, until)
             if is_told:
                 self._told_until = max(self._told_until, until)
+
+    def send_away(self, seconds: float) -> None:
+        """Note that a roster was told to wait for more *seconds* than it may.
+
+        It may be meant for this roster alone, so the others still ask; where several are told so in a row,
+        none does.
+        """
+        with self._changed:
+            self._sent_away += 1
+            if self._sent_away >= SENT_AWAY:
+                self._told_until = max(self._told_until, self._clock() + seconds)
 
     def _slow_down(self, units_left: float) -> None:
         """So few at once that their charges fit into what is left, however many of them it knows already."""

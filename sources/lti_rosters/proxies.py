@@ -1,4 +1,4 @@
-"""Which proxy a host is asked through: HTTPS_PROXY for https alone, spared hosts and this machine directly."""
+"""Which proxy a host is asked through: HTTPS_PROXY, for https alone and never for this machine."""
 
 import os
 from urllib.parse import urlsplit

@@ -1,19 +1,17 @@
-"""Talking to one registration's platform: hosts pinned, calls repeated where that helps, pace kept, bodies bounded."""
+"""Talking to one registration's platform: hosts pinned, calls repeated, pace kept, bodies bounded."""
 
-import email.utils
 import itertools
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from . import http, inflate
+from .answer import Answer, is_passing, is_throttled, retry_after, units_left
 from .errors import (
     Interrupted,
     LoopedError,
@@ -28,24 +26,19 @@ from .errors import (
 from .pace import Held, Pace
 from .urls import origin
 
-RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 REPOSTED = frozenset({307, 308})  # the redirects that keep method and body (RFC 9110 §15.4)
 MOST_REDIRECTS = 5
 CONNECT_TIMEOUT = 10.0  # seconds; a platform that is up accepts a connection in far less
 BACKOFF = 0.5  # seconds before the second attempt at most, doubled for each further one, all of it jittered
-THROTTLED_BACKOFF = (
-    1.0  # seconds, likewise, where a throttle does not say how long: Canvas gives 10 units a second
-)
+THROTTLED_BACKOFF = 1.0  # seconds, likewise, where a throttle does not say how long (Canvas)
 LONGEST_BACKOFF = 30.0  # seconds
 MEGABYTE = 1_000_000
-SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
-A_MOMENT = 1_000_000_000.0  # seconds; more than that is no wait but a moment of Unix time
 
 
 @dataclass(slots=True)
 class Effort:
-    """What one roster may take and has cost: its *deadline* (monotonic seconds) and the counts of its requests.
+    """What one roster may take and has cost: its *deadline* (monotonic seconds), counts of its requests.
 
     A probe asks once: the platform has not answered for a while, and repeats would only take time.
     """
@@ -55,19 +48,6 @@ class Effort:
     requests: int = 0
     retries: int = 0
     throttles: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole response: *url* is the one that answered, after redirects; *body* is decoded and bounded.
-
-    Its repr shows neither members nor what a URL may carry.
-    """
-
-    status: int
-    headers: httpx.Headers = field(repr=False)
-    body: bytes = field(repr=False)
-    url: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +88,7 @@ class Transport:
     _wire: http.Wire = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        """Set up the connections; raises ConfigurationError (http.Wire)."""
         self._wire = http.Wire(self.stop)
 
     def close(self) -> None:
@@ -117,12 +98,12 @@ class Transport:
     def exchange(self, call: Call, effort: Effort) -> Answer:
         """Make *call*, again where that can help, and return its answer, whatever its status.
 
-        Raises UnreachableError, RosterTimeoutError, ThrottledError, OtherHostError, LoopedError, TooLargeError,
-        MalformedError, and Interrupted when the run is asked to stop.
+        Raises UnreachableError, RosterTimeoutError, ThrottledError, OtherHostError, LoopedError,
+        TooLargeError, MalformedError, and Interrupted when the run is asked to stop.
         """
         for attempt in itertools.count(1):
             outcome = self._attempt(call, effort)
-            if isinstance(outcome, Answer) and not _is_passing(outcome):
+            if isinstance(outcome, Answer) and not is_passing(outcome):
                 return outcome
             wait = self._wait(call, outcome, attempt, effort)
             effort.retries += 1
@@ -140,9 +121,7 @@ class Transport:
         except TimeoutError:
             raise self._out_of_time() from None
         except Held as held:
-            raise self._throttled(
-                call, f"and asked to be left alone for another {held.seconds:.0f} s"
-            ) from None
+            raise self._throttled(call, f"and wants no request for another {held.seconds:.0f} s") from None
         except httpx.TransportError as error:
             if http.is_certificate_fault(error):
                 raise UnreachableError(
@@ -177,7 +156,7 @@ class Transport:
             with self._wire.watch.until(effort.deadline):
                 response = self._wire.handle_request(request)
                 try:
-                    body = self._body(response, effort)
+                    body = self._body(response)
                 finally:
                     response.close()
             answer = Answer(response.status_code, response.headers, body, url)
@@ -189,7 +168,7 @@ class Transport:
         return answer
 
     def _checked(self, url: str) -> str:
-        """The origin of *url*, which must be one of the registration's: no token may leave them (design §7)."""
+        """The origin of *url*, one of the registration's: no token may leave them (design §7)."""
         try:
             found = origin(url)
         except ValueError as error:
@@ -224,13 +203,13 @@ class Transport:
             },
         )
 
-    def _body(self, response: httpx.Response, effort: Effort) -> bytes:
-        """Read and decode a body ourselves: httpx neither bounds one nor sees that a compressed one is cut."""
+    def _body(self, response: httpx.Response) -> bytes:
+        """Read and decode a body ourselves: httpx neither bounds one nor sees a compressed one cut."""
         decoder = inflate.decoder(response.headers.get("content-encoding", ""))
         if decoder is None:
             raise MalformedError("a body came in a coding that was not asked for.", where=self.where)
         most, size, chunks = self.bounds.max_body, 0, []
-        for raw in response.stream:  # as it comes: a body that only drips must meet its deadline
+        for raw in response.iter_raw():  # as it comes: a body that only drips must meet its deadline
             try:
                 decoded = decoder.read(raw, most + 1 - size)
             except inflate.Damaged as error:
@@ -255,13 +234,16 @@ class Transport:
         # Full jitter: no two workers come back at the same moment.
         jitter = random.uniform(0, min(LONGEST_BACKOFF, base * 2.0 ** (attempt - 1)))  # noqa: S311
         wait = jitter if told is None else told
-        if throttled:  # the others of this registration wait with it, or are told so
+        is_too_long = wait > self.bounds.max_wait and told is not None
+        if throttled and is_too_long:
+            self.pace.send_away(wait)
+        elif throttled:  # the others of this registration wait with it
             self.pace.hold(wait, is_told=told is not None)
         most = 1 if effort.is_probe and not throttled else self.bounds.max_attempts
         if attempt >= most:
             raise self._given_up(call, outcome, f"after {attempt} attempt{'s' * (attempt > 1)}")
-        if told is not None and (told > self.bounds.max_wait or self.clock() + told > effort.deadline):
-            raise self._given_up(call, outcome, f"and asks to wait {told:.0f} s, longer than allowed")
+        if is_too_long or (told is not None and self.clock() + wait > effort.deadline):
+            raise self._given_up(call, outcome, f"and asks to wait {wait:.0f} s, longer than allowed")
         return wait
 
     def _given_up(self, call: Call, outcome: Answer | httpx.TransportError, why: str) -> LtiRostersError:
@@ -320,59 +302,6 @@ class Transport:
             remedy="Raise max_body_mb, or set page_size.",
             http_status=status,
         )
-
-
-def is_throttled(answer: Answer) -> bool:
-    """Whether *answer* asks us to slow down: 429, or Canvas's 403 with its text or an empty bucket."""
-    if answer.status == 429:
-        return True
-    if answer.status != 403:
-        return False
-    units = units_left(answer.headers)
-    return b"rate limit exceeded" in answer.body[:2_000].lower() or (units is not None and units <= 0)
-
-
-def units_left(headers: Mapping[str, str]) -> float | None:
-    """What Canvas's cost bucket still holds; with a limit beside it, it is a count per day (Blackboard): None."""
-    if "x-rate-limit-limit" in headers:
-        return None
-    try:
-        return float(headers["x-rate-limit-remaining"])
-    except (KeyError, ValueError):
-        return None
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait as the platform tells them; None where it does not, or not so that it can be read.
-
-    Retry-After in seconds or as a date (RFC 9110 §10.2.3), a date by the platform's own clock where it shows it;
-    else X-Rate-Limit-Reset (Blackboard) in seconds, or as a moment of Unix time.
-    """
-    value = headers.get("retry-after", "").strip()
-    if SECONDS.fullmatch(value):
-        return float(value)
-    moment = moment_of(value)
-    if moment is not None:
-        here = moment_of(headers.get("date", ""))
-        return max(0.0, moment - (time.time() if here is None else here))
-    reset = headers.get("x-rate-limit-reset", "").strip()
-    if not SECONDS.fullmatch(reset):
-        return None
-    seconds = float(reset)
-    return seconds if seconds < A_MOMENT else max(0.0, seconds - time.time())
-
-
-def moment_of(value: str) -> float | None:
-    """Unix time of a date of HTTP (RFC 9110 §5.6.7); None for what is no date. Without a zone it is UTC."""
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-
-
-def _is_passing(answer: Answer) -> bool:
-    return answer.status in RETRIED or is_throttled(answer)
 
 
 def _host(url: str) -> str:

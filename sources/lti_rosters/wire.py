@@ -23,6 +23,7 @@ class Watch(logging.Filter):
     """What bounds the waits of the current thread; as a filter it drops what is logged meanwhile."""
 
     def __init__(self, stop: threading.Event) -> None:
+        """*stop* is set when the run is to end."""
         super().__init__()
         self._stop = stop
         self._here = threading.local()
@@ -62,6 +63,7 @@ class Backend(httpcore.NetworkBackend):
     """httpcore's plain sockets, each of them watched."""
 
     def __init__(self, watch: Watch) -> None:
+        """*watch* bounds their waits."""
         self._watch = watch
         self._sockets = httpcore.SyncBackend()
 
