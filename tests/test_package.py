@@ -117,8 +117,8 @@ def test_the_wheel_alone_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
         timeout=180,
     )
 
-    assert done.returncode == 3, done.stderr  # one course breaks off on purpose
+    assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert len(document["active_learners"]) == 30
-    assert [failure["error_type"] for failure in document["failures"]] == ["unreachable"]
+    assert document["totals"]["failed"] == 1  # the course that breaks off on purpose
     assert (empty / "demo.duckdb").exists()
