@@ -11,6 +11,7 @@ def test_roster_is_loaded(school):
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ import duckdb
 import pytest
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+
 from lti_rosters import lti_rosters
 from lti_rosters.fingerprint import context_key
 from lti_rosters.keys import SigningKey, private_pem, public_jwk
@@ -109,6 +111,11 @@ class School:
     def add(self, key: str, members: Iterable[Any] = (), script: Any = None, **fields: Any) -> Course:
         """Add a course to the first platform; a member given as a text is an active learner."""
         return self.platform.add(Course(key, members=people(members), script=script, **fields))
+
+    def fork(self, directory: Path) -> "School":
+        """A school with the same platforms and loads, that goes its own way in *directory*."""
+        shutil.copytree(self.directory, directory)
+        return School(directory, self.key, dict(self.platforms), dict(self.options), dict(self.catalogue))
 
     # Running
 
@@ -227,7 +234,7 @@ class School:
 
 
 def people(members: Iterable[Any]) -> list[Any]:
-    """Members as a platform sends them: a text is the id of an active learner, everything else stays as it is."""
+    """Members as a platform sends them: a text is the id of an active learner."""
     return [member(each) if isinstance(each, str) else each for each in members]
 
 

@@ -118,6 +118,8 @@ class Harvest:
                     continue
                 transports.append(self._transport(plan))
                 crews.append(self._crew(plan, transports[-1], waiting))
+            if self.stop.is_set():
+                self._halt.set()
             for crew in crews:
                 crew.start()
             yield from map(self._noted, self._until_done(waiting, len(crews)))
@@ -156,8 +158,8 @@ class Harvest:
 
     def _noted(self, sync: Sync) -> Sync:
         self._seen.add(sync.facts.context_key)
-        if sync.is_never_read:
-            # Its catalogue entry may be a known context under a new URL: then nobody can tell what is gone.
+        if sync.is_never_read and sync.facts.context_key not in self.ledger.contexts:
+            # A new entry that fails may be a known context that moved: then nobody can tell what is gone.
             self._unsettled.add(sync.facts.registration)
         if self.is_fail_fast and sync.outcome in BROKEN:
             self._halt.set()

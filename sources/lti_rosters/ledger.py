@@ -30,12 +30,17 @@ WITH complete AS (
     FROM {{roster_syncs}}
     WHERE outcome = 'complete' AND resource_link_id IS NULL AND registration IN (%s) AND {COMMITTED}
 ), logged AS (
-    SELECT sync_id, COUNT(DISTINCT user_id) AS people
+    SELECT
+        sync_id,
+        COUNT(DISTINCT user_id) AS people,
+        COUNT(DISTINCT CASE WHEN roles <> '[]' THEN user_id END) AS holders
     FROM {{membership_log}}
     WHERE sync_id IN (SELECT sync_id FROM complete WHERE place <= 2)
     GROUP BY sync_id
 )
-SELECT complete.context_key, complete.sync_id, complete.roster_hash, complete.member_count, complete.place
+SELECT
+    complete.context_key, complete.sync_id, complete.roster_hash, complete.member_count,
+    COALESCE(logged.holders, 0), complete.place
 FROM complete LEFT JOIN logged ON logged.sync_id = complete.sync_id
 WHERE complete.place <= 2 AND COALESCE(logged.people, 0) = complete.member_count
 ORDER BY complete.context_key, complete.place
@@ -103,6 +108,7 @@ class InForce:
     sync_id: str
     roster_hash: str | None
     member_count: int
+    role_holders: int  # members with a role, of whatever kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,29 +194,26 @@ def read_ledger(
 
 
 def _read_in_force(ledger: Ledger, client: SqlClientBase[Any]) -> None:
-    for context_key, sync_id, roster_hash, count, place in _rows(
-        client, COMPLETE_SYNCS, ledger.registrations
-    ):
+    for row in _rows(client, COMPLETE_SYNCS, ledger.registrations):
+        context_key, sync_id, roster_hash, members, holders, place = row
         if context_key not in ledger.in_force:
             # Behind an incomplete one of a committed load: what stands in the tables is not this roster.
             is_sound = place == 1
-            ledger.in_force[context_key] = InForce(sync_id, roster_hash if is_sound else None, count)
-    _doubt_half_written(ledger, client)
+            ledger.in_force[context_key] = InForce(
+                sync_id, roster_hash if is_sound else None, members, holders
+            )
+    for table in ("memberships", "membership_roles"):
+        _doubt_half_written(ledger, client, table)
 
 
-def _doubt_half_written(ledger: Ledger, client: SqlClientBase[Any]) -> None:
+def _doubt_half_written(ledger: Ledger, client: SqlClientBase[Any], table: str) -> None:
     """Forget the hash of every roster whose rows are not, all of them, those of the sync in force."""
-    standing = {row[0]: row[1:] for row in _rows(client, STANDING, ledger.registrations, table="memberships")}
+    standing = {row[0]: row[1:] for row in _rows(client, STANDING, ledger.registrations, table=table)}
     for context_key, known in ledger.in_force.items():
-        expected = (known.sync_id, known.sync_id, known.member_count)
+        people = known.member_count if table == "memberships" else known.role_holders
+        expected = (known.sync_id, known.sync_id, people)
         if standing.get(context_key, (known.sync_id, known.sync_id, 0)) != expected:
             known.roster_hash = None
-    for context_key, first, last, _ in _rows(
-        client, STANDING, ledger.registrations, table="membership_roles"
-    ):
-        in_force = ledger.in_force.get(context_key)
-        if in_force is not None and (first, last) != (in_force.sync_id, in_force.sync_id):
-            in_force.roster_hash = None
 
 
 def _rows(

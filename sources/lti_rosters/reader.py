@@ -18,7 +18,7 @@ from .ledger import ContextFacts, Ledger
 from .nrps import Sheet
 from .registration import Registration
 from .roster import Reading, Roster, Rules, read_pages, read_roster
-from .sync import COMPLETE, DIFFERENCES, DUPLICATE_CONTEXT, UNCHANGED, Sync, now, stored_url
+from .sync import COMPLETE, DIFFERENCES, DUPLICATE_CONTEXT, READ, UNCHANGED, Sync, now, stored_url
 from .transport import Effort
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,8 @@ class Reader:
     _silent: int = 0
 
     def __post_init__(self) -> None:
-        for facts in self.ledger.contexts.values():
+        # A URL that names another course now was a delisted one's before: the listed one goes first.
+        for facts in sorted(self.ledger.contexts.values(), key=lambda facts: facts.delisted_at is not None):
             if facts.registration == self.registration.name and facts.memberships_url:
                 self._by_url.setdefault(facts.memberships_url, facts)
 
@@ -102,6 +103,7 @@ class Reader:
         is_probe = self._silent >= SILENT
         effort = Effort(self.clock() + self.registration.options.roster_timeout, is_probe=is_probe)
         sync = self._sync(entry, effort)
+        before = sync.facts
         try:
             self._read(index, entry, sync)
         except Interrupted:
@@ -114,6 +116,8 @@ class Reader:
             self._note_bug(sync, error)
         finally:
             self.claims.tell(index, None)
+        if sync.outcome not in READ:
+            self._keep_identity(sync, before)
         self._silent = self._silent + 1 if sync.error_type == UnreachableError.error_type else 0
         sync.finished_at = now()
         return sync
@@ -204,11 +208,24 @@ class Reader:
         known = self.ledger.contexts.get(key)
         first_seen_at = known.first_seen_at if known else before.first_seen_at
         sync.facts = replace(before, context_key=key, context_id=context_id, first_seen_at=first_seen_at)
+        if known is not None:  # it has moved to another URL, under which nothing of it is known
+            sync.facts.label = before.label or known.label
+            sync.facts.title = before.title or known.title
+            sync.facts.types = before.types or known.types
         # A row under the catalogue's id stands only until the first reading; a course that was read stays.
         if before.context_key in self.ledger.contexts and before.context_key not in self.ledger.in_force:
             sync.placeholder = before.context_key
         in_force = self.ledger.in_force.get(key)
         sync.roster_sync_id = in_force.sync_id if in_force else None
+        sync.is_never_read = in_force is None
+
+    def _keep_identity(self, sync: Sync, before: ContextFacts) -> None:
+        """After a failure: a context never read keeps the catalogue's id until a complete reading (design §3)."""
+        if sync.facts.context_key not in self.ledger.in_force:
+            sync.facts, sync.placeholder = before, None
+            in_force = self.ledger.in_force.get(before.context_key)
+            sync.roster_sync_id = in_force.sync_id if in_force else None
+            sync.is_never_read = in_force is None
 
     def _take_context(self, sync: Sync, reading: Reading) -> None:
         types = json.dumps(list(reading.types)) if reading.types else sync.facts.types

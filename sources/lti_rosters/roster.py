@@ -16,6 +16,7 @@ from .roles import held, matches
 MOST_MALFORMED, MALFORMED_SHARE = 5, 10  # more than five and more than a tenth: not the roster that was meant
 MOST_EMPTY_PAGES = 10  # in a row; NRPS §2.4.2 allows an empty page with a next link, not a road of them
 LARGE_DROP, LARGE_DROP_SHARE = 20, 3  # people, and the part of the roster (a third)
+MOST_READINGS = 4  # of a list that moves whenever it is read; most are at rest the second time
 
 
 class Previous(Protocol):
@@ -82,7 +83,7 @@ class Roster:
 def read_roster(
     read: Callable[[], Reading], previous_of: Callable[[str | None], Previous], rules: Rules
 ) -> Roster:
-    """Read a roster and, where a departure has to be confirmed, read it once more (design §5).
+    """Read a roster and, where a departure has to be confirmed, read it again (design §5).
 
     *read* walks the pages once; what it raises is raised: then the roster failed and nothing of it counts.
     *previous_of* gives the roster in force of the context id that the platform named.
@@ -92,7 +93,28 @@ def read_roster(
     roster = _roster(reading, previous, rules, readings=1)
     if roster.is_unchanged or not rules.confirm_departures or not _is_doubtful(roster):
         return roster
-    return _roster(_united(reading, read()), previous, rules, readings=2)
+    return _confirmed(read, reading, previous, rules)
+
+
+def _confirmed(read: Callable[[], Reading], reading: Reading, previous: Previous, rules: Rules) -> Roster:
+    """Read again until nobody is missing any more, or until a list at rest shows who is.
+
+    Somebody on two pages means that somebody else may have been on none, in every reading anew where pages are
+    cut from another order each time (Sakai). Doubles in the order of the reading before are but two enrolments.
+    """
+    order = [*reading.members]
+    for readings in range(2, MOST_READINGS + 1):
+        again = read()
+        before, order = order, [*again.members]
+        is_at_rest = not again.is_unstable or order == before
+        reading = _united(reading, again)
+        roster = _roster(reading, previous, rules, readings=readings)
+        if is_at_rest or not roster.departures:
+            return roster
+    raise MalformedError(
+        f"the list moved during each of {MOST_READINGS} readings, so nobody can tell who left.",
+        remedy="Leave out page_size where it is set: this platform may cut its pages from another order each time.",
+    )
 
 
 def read_pages(
@@ -246,5 +268,7 @@ def _united(first: Reading, second: Reading) -> Reading:
     """Who is in either of two complete readings, with the second's values where it has them (design §5)."""
     if first.context_id != second.context_id:
         raise MalformedError("the context id changed between two readings of the same roster.")
-    second.members = {**first.members, **second.members}
+    # Deleted is "not on the roster": in one reading alone it takes nobody away.
+    on_it = {user_id: member for user_id, member in second.members.items() if member.status != "Deleted"}
+    second.members = first.members | on_it
     return second

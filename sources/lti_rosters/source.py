@@ -204,9 +204,9 @@ def _add_registrations(gatherer: Gatherer, made: Sequence[Plan], ledger: Ledger)
 
 
 def _add_unknown_roles(gatherer: Gatherer, registration: str, roster: Roster, known: set[str]) -> None:
-    for member, _ in roster.rows:
-        if held(member.roles).unknown:
-            for role in map(read_role, member.roles):
+    for roles in {member.roles for member, _ in roster.rows}:
+        if held(roles).unknown:
+            for role in map(read_role, roles):
                 if role.vocabulary == "unknown" and role.role_uri not in known:
                     known.add(role.role_uri)
                     gatherer.add_row("roles", (role.role_uri, registration, *role[1:]))

@@ -77,7 +77,7 @@ def failed(sends: Any, error_type: str, roster: Any, *, outcome: str = "failed",
 
 
 def breaks(name: str, error_type: str, sends: Any, *, outcome: str = "failed", **rest: Any) -> Scenario:
-    """Three people, then a fault, then the three and one more: the fault changes nothing, the next night heals."""
+    """Three people, a fault that changes nothing, then the three and one more."""
     before = rest.pop("before", people(["ann", "ben", "eve"]))
     after = rest.pop("after", [*before, *people(["zoe"])])
     sync = rest.pop("sync", {})
@@ -102,7 +102,7 @@ def reads(
 
 
 def person(*roles: str, status: str = "Active", **columns: Any) -> Row:
-    """A row of the roster: *roles* without their common beginning, sorted; *columns* as far as they matter."""
+    """A row of the roster: *roles* without their common beginning; *columns* as far as they matter."""
     return {"status": status, "roles": tuple(sorted(roles)), **columns}
 
 

@@ -71,7 +71,7 @@ def body(content: bytes | str | dict[str, Any], status: int = 200, **headers: st
 
 
 def walks(*scripts: Script) -> Script:
-    """Answer the first walk through the pages with the first of *scripts*, the second with the second, and so on."""
+    """Answer the first walk through the pages with the first of *scripts*, the next with the next."""
     begun = [-1]
 
     def script(exchange: Exchange) -> Reply | None:
