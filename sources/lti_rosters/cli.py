@@ -6,10 +6,12 @@ import io
 import json
 import logging
 import os
+import platform
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -24,6 +26,7 @@ def main() -> NoReturn:
     # Before dlt is imported: no telemetry, and Ctrl-C is ours, so that what is complete is still loaded.
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
     os.environ.setdefault("RUNTIME__INTERCEPT_SIGNALS", "false")
+    os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(
@@ -69,7 +72,9 @@ def _told(error: Exception) -> int:
     epilog="Start with: lti-rosters demo",
 )
 @click.version_option(
-    __version__, prog_name="lti-rosters", message=f"%(prog)s %(version)s (Python {sys.version.split()[0]})"
+    __version__,
+    prog_name="lti-rosters",
+    message=f"%(prog)s %(version)s (Python {platform.python_version()})",
 )
 def commands() -> None:
     """LTI course rosters in your warehouse."""
@@ -145,12 +150,12 @@ def demo(as_json: bool, seed: int) -> int:
     from .demo import print_demo
     from .demo import run as run_demo
 
-    document = run_demo(seed=seed, say=lambda text: click.echo(text, err=True), stop=_stop_on_signal())
+    document = run_demo(seed=seed, say=partial(click.echo, err=True), stop=_stop_on_signal())
     return _result(document, print_demo, as_json=as_json)
 
 
 def _result(document: dict[str, Any], show: Callable[..., None], *, as_json: bool) -> int:
-    """Print *document* on stdout, as JSON or as *show* makes it, what broke it off on stderr; return its status."""
+    """Print *document* on stdout, as JSON or as *show* does it, and what broke it off on stderr."""
     from .text import print_error
 
     err = Console(stderr=True)
@@ -162,8 +167,9 @@ def _result(document: dict[str, Any], show: Callable[..., None], *, as_json: boo
             if document["error"]:
                 print_error(document["error"], err)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has read enough (`| head`); Python would complain once more at its end.
+    except (BrokenPipeError, SystemExit):
+        # Whoever read our output has read enough (`| head`). Rich exits then, and Python would complain once
+        # more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return int(document["exit_status"])
 

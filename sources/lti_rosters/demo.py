@@ -60,7 +60,7 @@ ORDER BY contexts.registration, contexts.title, seen.user_id
 
 NAMES = "SELECT registration, user_id, MAX(name) FROM lti_raw.memberships GROUP BY registration, user_id"
 
-QUERY = "from lti.active_learners"
+QUERY = "select title, active_learners, sync_state from lti.active_learners"
 
 
 class _Apart(RunContext):
@@ -239,7 +239,8 @@ def _print_counts(document: Mapping[str, Any], console: Console) -> None:
     console.print(
         f"\nFirst night: {first['complete']} courses, {first['members']:,} memberships. "
         f"Second night: {second['complete']} courses changed, {second['unchanged']} unchanged and not "
-        f"written again, {second['failed']} failed; {second['arrivals']} joined, {second['departures']} left.\n"
+        f"written again, {second['failed']} failed; {second['arrivals']} joined, "
+        f"{second['departures']} left.\n"
         f"All of it is in {document['database']}; everybody in it is invented.",
         highlight=False,
     )

@@ -1,8 +1,9 @@
-"""Where the rosters go: the dlt pipeline of our commands, packages it still holds, the warehouse behind it."""
+"""Where the rosters go: the dlt pipeline of our commands, its pending packages, the warehouse behind it."""
 
+import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import dlt
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.exceptions import MissingDependencyException
+from dlt.common.pipeline import LoadInfo
 from dlt.destinations.sql_client import SqlClientBase
 from dlt.pipeline.exceptions import PipelineStepFailed
 
@@ -26,6 +28,7 @@ TIDY = {
     "LOAD__DELETE_COMPLETED_JOBS": "true",
     "LOAD__TRUNCATE_STAGING_DATASET": "true",
     "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "RUNTIME__LOG_LEVEL": "CRITICAL",  # what goes wrong we tell ourselves, without a row of data
     "RUNTIME__INTERCEPT_SIGNALS": "false",  # we listen ourselves, so that what is complete is still loaded
 }
 # Errors whose first line tells of connections and files, never of a row.
@@ -43,7 +46,7 @@ def tidy_settings() -> dict[str, Any]:
 
 @contextmanager
 def tidy() -> Iterator[None]:
-    """Have dlt empty package files and staging tables after a load, unless the settings say otherwise."""
+    """Have dlt empty package files and staging tables after a load, unless the environment says otherwise."""
     added = {name: value for name, value in TIDY.items() if name not in os.environ}
     os.environ.update(added)
     try:
@@ -90,7 +93,7 @@ def _destination(name: str | None, directory: Path, database: Path | None) -> An
 
 
 def asked(pipeline: dlt.Pipeline) -> SqlClientBase[Any] | None:
-    """How to ask what *pipeline*'s destination holds; None where there is no file, which asking would make."""
+    """How to ask what *pipeline*'s destination holds; None without a file, which asking would make."""
     place = warehouse(pipeline)
     if place is not None and place.path is not None and not place.path.exists():
         return None
@@ -125,15 +128,21 @@ def drain(pipeline: dlt.Pipeline, directory: Path) -> bool:
             remedy="Run once with that destination, or from another directory.",
         )
     while pipeline.has_pending_data:
-        load(pipeline, None)
+        _loaded(lambda: _finish(pipeline))
     return True
 
 
+def _finish(pipeline: dlt.Pipeline) -> LoadInfo:
+    # Not pipeline.run(): before a first load it would find no dataset and throw the packages away.
+    pipeline.normalize()
+    return pipeline.load()
+
+
 def _target(pipeline: dlt.Pipeline) -> list[str]:
-    """What tells two destinations apart: dlt's type of it and the fingerprint of its address."""
+    """What tells two destinations apart: dlt's type of it and a digest of where it keeps its data."""
     destination = pipeline.destination
     try:
-        fingerprint = pipeline.destination_client().config.fingerprint()
+        place = pipeline.destination_client().config.data_location()
     except ConfigurationException as error:
         raise ConfigurationError(
             f"the credentials of {destination.destination_name} are missing or wrong.",
@@ -142,16 +151,22 @@ def _target(pipeline: dlt.Pipeline) -> list[str]:
         ) from error
     except MissingDependencyException as error:
         raise _not_installed(destination.destination_name) from error
-    return [str(destination.destination_type), str(fingerprint)]
+    return [str(destination.destination_type), hashlib.sha256(str(place).encode()).hexdigest()]
 
 
 def load(pipeline: dlt.Pipeline, source: Any) -> list[str]:
-    """Run *pipeline* with *source* (None: only what is pending) and return the load ids.
+    """Run *pipeline* with *source* and return the load ids.
 
     Raises what the source raised, or DestinationError.
     """
+    return _loaded(lambda: pipeline.run(source))
+
+
+def _loaded(work: Callable[[], LoadInfo | None]) -> list[str]:
     try:
-        info = pipeline.run(source)
+        info = work()
+        if info is None:
+            return []  # there was nothing to load
         info.raise_on_failed_jobs()
     except PipelineStepFailed as error:
         raise _cause(error) from error
@@ -167,6 +182,8 @@ def _cause(error: PipelineStepFailed) -> LtiRostersError:
     while inner is not None:
         if isinstance(inner, LtiRostersError):
             return inner
+        if isinstance(inner, KeyboardInterrupt):  # dlt wraps it like any failure
+            raise inner
         inner = inner.__cause__ or inner.__context__
     if error.step == "extract":
         return _bug(error)

@@ -13,7 +13,7 @@ import dlt
 
 from . import models
 from .destination import WORKING_DIRECTORY, asked, drain, load, open_pipeline, tidy, warehouse
-from .errors import ConfigurationError, Interrupted, LtiRostersError
+from .errors import ConfigurationError, DestinationError, Interrupted, LtiRostersError
 from .harvest import Harvest, Plan, narrowed, plans
 from .ledger import Ledger, read_ledger
 from .lock import alone
@@ -76,6 +76,7 @@ class _Run:
         self._watcher = watcher
         self._stop = stop
         self._journal = Journal(order.command)
+        self._can_build = False
         self._more: dict[str, Any] = {
             "destination": None,
             "load_ids": [],
@@ -116,7 +117,7 @@ class _Run:
                 )
             self._load(settings, pipeline)
             self._journal.is_interrupted = self._stop.is_set()
-            if order.with_models and not self._journal.is_interrupted:
+            if order.with_models and self._can_build and not self._journal.is_interrupted:
                 self._build(settings, pipeline)
 
     def _load(self, settings: Settings, pipeline: dlt.Pipeline) -> None:
@@ -163,11 +164,17 @@ class _Run:
             self._journal.warnings.append(f"The models are not built in {name}; the raw tables are loaded.")
             return
         self._watcher.on_step("models")
-        built = models.build(
-            place,
-            work_dir=self._order.directory / WORKING_DIRECTORY,
-            stale_after_hours=_stale_after(settings),
-        )
+        try:
+            built = models.build(
+                place,
+                work_dir=self._order.directory / WORKING_DIRECTORY,
+                stale_after_hours=_stale_after(settings),
+            )
+        except DestinationError as error:
+            if self._journal.contexts or models.NOTHING_LOADED not in error.what:
+                raise
+            self._journal.warnings.append("The models are not built: there is no course yet.")
+            return
         self._more["models"] = [
             {"name": each.name, "status": each.status, "seconds": round(each.seconds, 3)}
             for each in built.models
@@ -176,6 +183,8 @@ class _Run:
 
     def _planned(self, made: Sequence[Plan]) -> None:
         self._check_contexts(made)
+        # Where no registration has even a catalogue, nothing is written that a model could show.
+        self._can_build = any(plan.entries or plan.failure is None for plan in made)
         self._journal.planned(made)
         self._watcher.on_plan(made)
 

@@ -78,6 +78,11 @@ class Journal:
         if sync.outcome not in READ:
             self._add_failure(sync)
 
+    @property
+    def contexts(self) -> int:
+        """How many courses were to be read."""
+        return sum(tally.contexts for tally in self.tallies.values())
+
     def exit_status(self) -> int:
         """The exit status of design §6 for what happened."""
         if self.is_interrupted:

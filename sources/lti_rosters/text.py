@@ -19,7 +19,7 @@ def print_result(document: Mapping[str, Any], out: Console, err: Console) -> Non
 
     What ended the run early goes to *err*, everything else to *out*.
     """
-    if document["registrations"]:
+    if document["totals"]["contexts"]:
         out.print(_registrations(document["registrations"]))
     print_failures(document, out)
     faults = [
@@ -46,12 +46,15 @@ def print_error(error: Mapping[str, Any], console: Console) -> None:
 
 
 def print_failures(document: Mapping[str, Any], console: Console) -> None:
-    """Print what was not read on one screen: one text for all courses of a registration that share a cause."""
+    """Print what was not read: one text for all courses of a registration that share a cause.
+
+    All of it fits on a screen, but for faults of the settings, which are told all at once.
+    """
     left, told = MOST_LINES, 0
     for causes in _by_cause(document["failures"]):
         text = Text(f"✗ {_failure(causes)}", style="" if causes[0]["outcome"] == "unavailable" else "red")
         lines = len(text.wrap(console, console.width))
-        if told and lines > left:
+        if told and lines > left and causes[0]["error_type"] != "configuration":
             break
         console.print(text)
         left -= lines
@@ -105,7 +108,7 @@ def _any(registrations: Mapping[str, Mapping[str, Any]], name: str) -> bool:
 
 
 def _by_cause(failures: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    """The failures of a registration that have the same words, together; those that hit most courses first."""
+    """The failures of a registration that have the same words, together; what hit most courses first."""
     grouped: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for failure in failures:
         cause = (failure["registration"], failure["outcome"], failure["error_type"], failure["error"])
@@ -116,7 +119,9 @@ def _by_cause(failures: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[st
 def _failure(causes: Sequence[Mapping[str, Any]]) -> str:
     first, name = causes[0], causes[0]["registration"]
     course = f"{len(causes):,} courses" if len(causes) > 1 else first["context_id"] or "every course"
-    told = (first["error"] or first["error_type"] or "").removeprefix(f"{name}: ").removeprefix(f"{name}, ")
+    told = first["error"] or first["error_type"] or ""
+    for located in (f'registration "{name}": ', f"{name}: ", f"{name}, "):
+        told = told.removeprefix(located)
     return plain(f"{name}, {course}: {told}")
 
 
@@ -129,26 +134,31 @@ def _print_lines(lines: Sequence[str], sign: str, style: str, console: Console) 
 
 def _closing(document: Mapping[str, Any]) -> str:
     totals = document["totals"]
-    is_loaded = bool(document["load_ids"])
-    loaded = "loaded" if is_loaded else "changed"
     counts = {
-        loaded: totals["complete"],
+        "loaded" if document["load_ids"] else "changed": totals["complete"],
         "unchanged": totals["unchanged"],
         "failed": totals["failed"] + totals["too_large"],
         "without a roster service": totals["unavailable"],
     }
-    told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "none"
+    told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    told = f" ({told})" if told else ""
     read = totals["complete"] + totals["unchanged"]
-    closing = (
-        f"Read {totals['members']:,} memberships of {_courses(read)} ({told}); {totals['arrivals']:,} joined, "
-        f"{totals['departures']:,} left. {totals['requests']:,} requests, {document['seconds']:.1f} s."
-    )
+    if read:
+        told = (
+            f"Read {totals['members']:,} memberships of {_counted(read, 'course')}{told}; "
+            f"{totals['arrivals']:,} joined, {totals['departures']:,} left."
+        )
+    else:
+        told = f"Read no course{told}; every roster stays as it was."
+    sentences = [told, f"{_counted(totals['requests'], 'request')}, {document['seconds']:.1f} s."]
     if document["is_dry"]:
-        closing += " Nothing was loaded (--dry-run)."
-    elif not is_loaded:
-        closing += " The load did not come to its end."
-    return f"{closing} Exit {document['exit_status']}." if document["exit_status"] else closing
+        sentences.append("Nothing was loaded (--dry-run).")
+    elif document["error"] and not document["load_ids"]:
+        sentences.append("The load did not come to its end.")
+    if document["exit_status"]:
+        sentences.append(f"Exit {document['exit_status']}.")
+    return " ".join(sentences)
 
 
-def _courses(count: int) -> str:
-    return f"{count:,} course{'' if count == 1 else 's'}"
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,132 @@
+"""The commands, called as a user calls them: in this process through `run`, or as processes of their own."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from jsonschema import Draft202012Validator
+
+import lti_rosters
+from lti_rosters.run import Order, Watcher, run
+from school import School
+
+SCHEMA = json.loads((Path(lti_rosters.__file__).parent / "result.schema.json").read_text(encoding="utf-8"))
+COMMAND = shutil.which("lti-rosters", path=str(Path(sys.executable).parent)) or "lti-rosters"
+SCREEN = 24  # lines of 80 columns
+
+
+def document(text: str) -> dict[str, Any]:
+    """Read the one JSON document in *text*, which must keep to the schema."""
+    told: dict[str, Any] = json.loads(text)
+    return valid(told)
+
+
+def valid(told: dict[str, Any]) -> dict[str, Any]:
+    """Return *told*, which must keep to the schema, also once it is JSON."""
+    Draft202012Validator(SCHEMA).validate(json.loads(json.dumps(told)))
+    return told
+
+
+def catalogued(school: School) -> None:
+    """Put what each registration reads into its settings, as files and variables would have it."""
+    for name, courses in school.contexts(school.platforms).items():
+        school.options[name]["contexts"] = courses
+
+
+def carried_out(
+    school: School, *, stop: threading.Event | None = None, watcher: Watcher | None = None, **order: Any
+) -> dict[str, Any]:
+    """Run `lti-rosters run` in this process, in the school's directory; models only where asked for."""
+    catalogued(school)
+    order = {"with_models": False, **order}
+    with school.settings():
+        return valid(run(Order(directory=school.directory, **order), stop=stop, watcher=watcher))
+
+
+def active_learners(database: Path) -> dict[tuple[str, str], tuple[int | None, str]]:
+    """Count and state in `lti.active_learners` by registration and context id."""
+    query = "SELECT registration, context_id, active_learners, sync_state FROM lti.active_learners"
+    with duckdb.connect(str(database), read_only=True) as connection:
+        rows = connection.execute(query).fetchall()
+    return {(registration, context_id): (count, state) for registration, context_id, count, state in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A command that has ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> int:
+        """How many lines of 80 columns all that it said takes."""
+        said = [*self.out.splitlines(), *self.err.splitlines()]
+        return sum(max(1, -(-len(line) // 80)) for line in said)
+
+
+@dataclass
+class Desk:
+    """A bare working directory for real commands: nothing of ours in the environment but *environment*."""
+
+    directory: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start `lti-rosters` with *arguments*."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("SOURCES__", "RUNTIME__", "LOAD__", "DLT_", "DBT_", "COV_", "PYTEST"))
+        }
+        return subprocess.Popen(
+            [COMMAND, *arguments],
+            cwd=self.directory,
+            env={**kept, "COLUMNS": "80", **self.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def call(self, *arguments: str, **environment: str) -> Called:
+        """Run `lti-rosters` with *arguments* to its end."""
+        return ended(self.start(*arguments, **environment))
+
+
+def ended(process: subprocess.Popen[str]) -> Called:
+    """Wait for *process* to end, a minute at most."""
+    try:
+        out, err = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return Called(process.returncode, out, err)
+
+
+@contextlib.contextmanager
+def desk(school: School) -> Iterator[Desk]:
+    """The school's directory as a desk, with its registrations in the environment of every command."""
+    catalogued(school)
+    with school.settings():
+        ours = {
+            name: value for name, value in os.environ.items() if name.startswith("SOURCES__LTI_ROSTERS__")
+        }
+    yield Desk(school.directory, ours)
+
+
+def files(directory: Path, but: Sequence[str] = ()) -> set[str]:
+    """The files under *directory*, relative to it."""
+    found = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
+    return found - set(but)
