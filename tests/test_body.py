@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lti_rosters.body import decode, json_text
@@ -177,7 +177,8 @@ JSON = st.recursive(
 @given(st.dictionaries(st.text(max_size=8) | st.sampled_from(["context", "members"]), JSON))
 def test_fast_and_tolerant_reading_agree(value: dict[str, Any]) -> None:
     """Any object without NUL is read back as it was written, whichever reader took it."""
-    body = json.dumps(value).replace("\\u0000", "")
+    body = json.dumps(value).replace("\\u0000", "-")
+    assume(len(json.loads(body)) == len(value))  # two keys may differ in their NUL alone
 
     assert decode(body.encode()) == json.loads(body)
 

@@ -22,7 +22,7 @@ LONG_NUMBER = re.compile(rb"[:\[,]\s*-?[0-9]{19}")
 ESCAPE = b"\\"
 ESCAPED_LETTERS = (b"\\u005", b"\\u006", b"\\u007")  # a key could be written with these to look like another
 
-CHECK = "Open the memberships URL with `lti-rosters check`: it shows how the platform answers."
+CHECK = "Is memberships_url that of the roster service, and is the service on for this tool?"
 VENDOR = "Try again; if it stays so, report it to the platform's vendor."
 
 

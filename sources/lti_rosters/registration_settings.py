@@ -62,7 +62,7 @@ FIELDS: Mapping[str, Field] = {
             "private_key",
             read.secret,
             is_secret=True,
-            hint="It is the tool's key as PEM or JWK, or a path to it; lti-rosters keys new makes one.",
+            hint="It is the tool's key as PEM or JWK, or a path to it; openssl genrsa -out tool.pem 2048 makes one.",
         ),
         Field("key_id", read.text),
         Field("base_url", read.url, hint="It is your account's address: https://<account>.ltiaas.com"),
