@@ -1,16 +1,17 @@
-"""Rosters become Arrow: rows of many courses are gathered into tables of about 50,000 rows (one yield each)."""
+"""Rosters become Arrow: rows of many courses gathered into tables of about 50,000 rows, one yield each."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+from pyarrow import compute as pc
 
 from .container import Member
 from .roles import Held, held
-from .tables import arrow_rows, arrow_schema, arrow_table
+from .tables import arrow_rows, arrow_table
 
 # dlt's cost is per yielded table: 100-row tables cost fifteen times as much to extract as these.
 ROWS = 50_000
@@ -61,74 +62,154 @@ class Gatherer:
         if small:
             yield small
         if rosters:
-            yield {
-                name: _gathered(name, rosters, columns_of, self._load_id)
-                for name, columns_of in COLUMNS_OF.items()
-            }
+            batch = _gathered(rosters, self._load_id)
+            del rosters  # the members are not needed while their tables are written
+            yield batch
 
 
-def _gathered(
-    name: str, rosters: Iterable[Written], columns_of: Callable[[Written], Iterable[Sequence[Any]]], load_id: str
+def _gathered(rosters: Sequence[Written], load_id: str) -> Batch:
+    """The tables of many rosters; nothing in here works row by row but the gathering of the columns."""
+    members = [member for roster in rosters for member, _ in roster.rows]
+    user_ids, statuses, role_lists, *texts, _ = zip(*members, strict=True) if members else EMPTY
+    people = pa.array(user_ids, pa.string())
+    states = pa.array(statuses, pa.string())
+    amounts, numbers = _amounts(role_lists)
+    sizes = [len(roster.rows) for roster in rosters]
+    owners = _spread(pa.array(range(len(rosters)), pa.int32()), sizes)
+    hashes = [row_hash for roster in rosters for _, row_hash in roster.rows]
+    primary_roles = pa.array([each.primary_role for each in amounts], pa.string()).take(numbers)
+    told = (states, primary_roles, *texts, hashes)
+    return {
+        "memberships": _memberships(rosters, owners, people, told, load_id),
+        "membership_roles": _membership_roles(rosters, owners, people, amounts, numbers, load_id),
+        "membership_log": _membership_log(
+            rosters, owners, people, (states, primary_roles, amounts, numbers), load_id
+        ),
+    }
+
+
+def _memberships(
+    rosters: Sequence[Written], owners: pa.Array, people: pa.Array, told: Sequence[Any], load_id: str
 ) -> pa.Table:
-    """The rows of many rosters as one table; *columns_of* gives those of one, the load id left out."""
-    columns: list[list[Any]] = [[] for _ in arrow_schema(name).names[:-1]]
-    for roster in rosters:
-        for column, values in zip(columns, columns_of(roster), strict=True):
-            column.extend(values)
-    load_ids = pa.repeat(pa.scalar(load_id, pa.string()), len(columns[0]))
-    return arrow_table(name, [*columns, load_ids])
-
-
-def _memberships(roster: Written) -> Iterable[Sequence[Any]]:
-    """A marker row, then the members: the marker puts an empty course in scope."""
-    size = len(roster.rows) + 1
-    members = [member for member, _ in roster.rows]
-    user_ids, statuses, _, *texts, _ = zip(*members, strict=True) if members else EMPTY
-    return (
-        *_owner(roster, size),
-        ("", *user_ids),
-        (None, *statuses),
-        (None, *(held(member.roles).primary_role for member in members)),
-        *((None, *text) for text in texts),
-        [roster.sync_id] * size,
-        [roster.observed_at] * size,
-        (None, *(row_hash for _, row_hash in roster.rows)),
+    """The members, then a marker row for each roster: it puts an empty course in scope."""
+    states, primary_roles, *texts, hashes = told
+    owner = _Owner(rosters, _marked(owners, rosters), load_id)
+    blanks = (None,) * len(rosters)
+    # Left to arrow_table: an array made there may be in chunks, as a column beyond 2 GB has to be.
+    *described, row_hashes = ((*each, *blanks) for each in (*texts, hashes))
+    nulls = pa.nulls(len(rosters), pa.string())
+    return arrow_table(
+        "memberships",
+        [
+            *owner.course,
+            _with_markers(people, rosters),
+            pa.concat_arrays([states, nulls]),
+            pa.concat_arrays([primary_roles, nulls]),
+            *described,
+            owner.sync_id,
+            owner.observed_at,
+            row_hashes,
+            owner.load_id,
+        ],
     )
 
 
-def _membership_roles(roster: Written) -> Iterable[Sequence[Any]]:
-    triples: list[tuple[str, str, str | None]] = [("", "", None)]  # the marker
-    triples += [
-        (member.user_id, uri, raw) for member, _ in roster.rows for uri, raw in held(member.roles).roles
-    ]
-    size = len(triples)
-    return (*_owner(roster, size), *zip(*triples, strict=True), [roster.sync_id] * size)
+def _membership_roles(
+    rosters: Sequence[Written],
+    owners: pa.Array,
+    people: pa.Array,
+    amounts: Sequence[Held],
+    numbers: pa.Array,
+    load_id: str,
+) -> pa.Table:
+    """A row for each role of each member, then the marker rows."""
+    uris = pa.array([uri for each in amounts for uri, _ in each.roles], pa.string())
+    raws = pa.array([raw for each in amounts for _, raw in each.roles], pa.string())
+    counts = [len(each.roles) for each in amounts]
+    ends = list(accumulate(counts, initial=0))
+    places = pa.array([list(range(*ends_of)) for ends_of in pairwise(ends)], pa.list_(pa.int32())).take(
+        numbers
+    )
+    members, roles = pc.list_parent_indices(places), places.flatten()
+    owner = _Owner(rosters, _marked(owners.take(members), rosters), load_id)
+    return arrow_table(
+        "membership_roles",
+        [
+            *owner.course,
+            _with_markers(people.take(members), rosters),
+            _with_markers(uris.take(roles), rosters),
+            pa.concat_arrays([raws.take(roles), pa.nulls(len(rosters), pa.string())]),
+            owner.sync_id,
+            owner.load_id,
+        ],
+    )
 
 
-def _membership_log(roster: Written) -> Iterable[Sequence[Any]]:
-    size = len(roster.rows)
-    rows = [_logged(member) for member, _ in roster.rows]
-    user_ids, *told = zip(*rows, strict=True) if rows else [()] * 5
-    return ([roster.sync_id] * size, user_ids, *_owner(roster, size), [roster.observed_at] * size, *told)
+def _membership_log(
+    rosters: Sequence[Written], owners: pa.Array, people: pa.Array, told: Sequence[Any], load_id: str
+) -> pa.Table:
+    """A row for each member, and none for a roster without."""
+    states, primary_roles, amounts, numbers = told
+    lists = pa.array([_roles_json(each) for each in amounts], pa.string()).take(numbers)
+    learners = pa.array([each.is_learner and not each.is_test_user for each in amounts], pa.bool_()).take(
+        numbers
+    )
+    owner = _Owner(rosters, owners, load_id)
+    return arrow_table(
+        "membership_log",
+        [
+            owner.sync_id,
+            people,
+            *owner.course,
+            owner.observed_at,
+            states,
+            lists,
+            primary_roles,
+            pc.and_(pc.equal(states, "Active"), learners),
+            owner.load_id,
+        ],
+    )
 
 
-def _logged(member: Member) -> tuple[str, str, str, str, bool]:
-    has = held(member.roles)
-    is_active_learner = member.status == "Active" and has.is_learner and not has.is_test_user
-    return member.user_id, member.status, _roles_json(has), has.primary_role, is_active_learner
+class _Owner:
+    """The columns that say whose a row is, for rows that belong to *rosters* by the numbers in *owners*."""
+
+    def __init__(self, rosters: Sequence[Written], owners: pa.Array, load_id: str) -> None:
+        keys, registrations, context_ids, syncs, moments, _ = zip(*rosters, strict=True)
+        self.course = [
+            pa.array(each, pa.string()).take(owners) for each in (keys, registrations, context_ids)
+        ]
+        self.sync_id = pa.array(syncs, pa.string()).take(owners)
+        self.observed_at = pa.array(moments, pa.timestamp("us", "UTC")).take(owners)
+        self.load_id = pa.repeat(pa.scalar(load_id, pa.string()), len(owners))
 
 
-@lru_cache(maxsize=4_096)
+def _amounts(role_lists: Sequence[tuple[str, ...]]) -> tuple[list[Held], pa.Array]:
+    """What the few different lists of roles amount to, and for each member the number of its own."""
+    seen: dict[tuple[str, ...], int] = {}
+    numbers = [seen.setdefault(roles, len(seen)) for roles in role_lists]
+    return [held(roles) for roles in seen], pa.array(numbers, pa.int32())
+
+
+def _spread(values: pa.Array, sizes: Sequence[int]) -> pa.Array:
+    """Each of *values* as often as *sizes* says."""
+    ends = list(accumulate(sizes))
+    kept = [place for place, size in enumerate(sizes) if size]  # a run of no length is none
+    runs = pa.RunEndEncodedArray.from_arrays(
+        pa.array([ends[place] for place in kept], pa.int32()), values.take(pa.array(kept, pa.int32()))
+    )
+    return pc.run_end_decode(runs)
+
+
+def _marked(owners: pa.Array, rosters: Sequence[Written]) -> pa.Array:
+    """*owners*, and one row more for each roster: its marker."""
+    return pa.concat_arrays([owners, pa.array(range(len(rosters)), pa.int32())])
+
+
+def _with_markers(keys: pa.Array, rosters: Sequence[Written]) -> pa.Array:
+    """A key column with what stands in the marker rows: never null, for null is no key."""
+    return pa.concat_arrays([keys, pa.repeat(pa.scalar("", pa.string()), len(rosters))])
+
+
 def _roles_json(has: Held) -> str:
     return json.dumps([uri for uri, _ in has.roles], ensure_ascii=False)
-
-
-def _owner(roster: Written, size: int) -> tuple[list[str], list[str], list[str]]:
-    return [roster.context_key] * size, [roster.registration] * size, [roster.context_id] * size
-
-
-COLUMNS_OF: dict[str, Callable[[Written], Iterable[Sequence[Any]]]] = {
-    "memberships": _memberships,
-    "membership_roles": _membership_roles,
-    "membership_log": _membership_log,
-}

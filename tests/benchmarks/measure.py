@@ -8,7 +8,7 @@ import duckdb
 
 
 def report(database: str, **queries: str) -> None:
-    """Print, as one line of JSON, CPU seconds and peak memory so far, then the number that each query gives."""
+    """Print as one line of JSON: CPU seconds and peak memory so far, then the number each query gives."""
     times = os.times()
     cpu = times.user + times.system + times.children_user + times.children_system
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,6 +1,6 @@
 """Load the same rosters with dlt's own REST source, the way a data engineer would without lti-rosters.
 
-One token is taken beforehand, rows are loaded as Parquet, merged on course and user; roles become a child table.
+One token is taken beforehand, rows are loaded as Parquet, merged on course and user; roles are a child table.
 What this leaves out (assertions, renewal, isolation, departures, empty courses, history) costs it nothing.
 """
 

@@ -1,7 +1,7 @@
 """Measure lti-rosters against dlt's REST source, in turn, on rosters of a platform in its own process.
 
-The figure is CPU (user and system) of the whole process, interpreter and imports included: wall time moves with
-the neighbours. Exit status 1 when a bound that was asked for is not kept, or the two did not load the same.
+The figure is CPU (user and system) of the whole process, interpreter and imports included: wall time moves
+with the neighbours. Exit status 1 when a bound asked for is not kept, or the two did not load the same.
 """
 
 import argparse
