@@ -73,10 +73,12 @@ def build(
     as_of: datetime | None = None,
     stale_after_hours: float | Mapping[str, float] = 48,
     select: Sequence[str] = (),
+    full_refresh: bool = False,
 ) -> Built:
     """Build every model, or those that *select* names in dbt's syntax, and test what was built.
 
     *as_of* is the moment at which freshness is judged (UTC if it has no zone), the build's start by default.
+    The history is built for courses whose rosters changed; with *full_refresh* for all, to the same rows.
     What dbt writes for itself goes to `dbt/` in *work_dir*. Raises ConfigurationError if dbt is not installed
     and DestinationError if a model or a test of it fails, or if nothing was loaded yet.
     """
@@ -90,7 +92,8 @@ def build(
     )
     if as_of is not None:
         settings["as_of"] = (as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC)).isoformat()
-    return run_dbt(arguments(folder, settings, select), warehouse, folder)
+    command = arguments(folder, settings, select)
+    return run_dbt([*command, "--full-refresh"] if full_refresh else command, warehouse, folder)
 
 
 def check_installed(warehouse: Warehouse) -> None:

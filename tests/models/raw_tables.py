@@ -1,12 +1,14 @@
 """Raw tables made by hand in a DuckDB file, with the columns and types that dlt gives them."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 CONTEXT_ROLE = "http://purl.imsglobal.org/vocab/lis/v2/membership#"
 TEACHING_ASSISTANT = "http://purl.imsglobal.org/vocab/lis/v2/membership/Instructor#TeachingAssistant"
@@ -36,6 +38,11 @@ TABLES = {
     "membership_roles": """
         context_key text not null, user_id text not null, role_uri text not null, registration text,
         context_id text, raw_role text, sync_id text, _dlt_load_id text
+    """,
+    "membership_log": """
+        sync_id text not null, user_id text not null, context_key text, registration text,
+        context_id text, observed_at timestamptz, status text, roles text, primary_role text,
+        is_active_learner boolean, _dlt_load_id text
     """,
     "roles": """
         role_uri text not null, vocabulary text, principal_role text, sub_role text, is_core
@@ -128,12 +135,15 @@ class RawTables:
     def member(
         self, registration: str, context_id: str, user_id: str, roles: Iterable[str], **fields: Any
     ) -> None:
-        """Add a person to a course's roster."""
+        """Add a person to a course's roster; rows of both tables carry one sync, as after a whole load."""
         keys = {"registration": registration, "context_id": context_id, "user_id": user_id}
         keys["context_key"] = context_key(registration, context_id)
         defaults = {"status": "Active", "name": user_id.title(), "sync_id": "s", "synced_at": moment("11-20")}
-        self.rows["memberships"].append(keys | defaults | fields)
-        self.rows["membership_roles"].extend(keys | {"role_uri": role, "raw_role": role} for role in roles)
+        row = keys | defaults | fields
+        self.rows["memberships"].append(row)
+        self.rows["membership_roles"].extend(
+            keys | {"role_uri": role, "raw_role": role, "sync_id": row["sync_id"]} for role in roles
+        )
 
     def sync(self, registration: str, context_id: str, at: str, outcome: str, **fields: Any) -> str:
         """Add an attempt to read a course's roster that ended *at*, and return its id."""
@@ -153,22 +163,70 @@ class RawTables:
         self.rows["roster_syncs"].append(row | fields)
         return sync_id
 
+    def roster(
+        self,
+        registration: str,
+        context_id: str,
+        at: str,
+        people: Mapping[str, Sequence[str]],
+        *,
+        statuses: Mapping[str, str] | None = None,
+        standing: Sequence[str] = ("memberships", "membership_roles"),
+        **fields: Any,
+    ) -> str:
+        """Add a complete reading of *people* and their roles, logged, and merged into *standing* tables."""
+        given = {"member_count": len(people)} | fields
+        sync_id = self.sync(registration, context_id, at, "complete", **given)
+        sync = self.rows["roster_syncs"][-1]
+        keys = {name: sync[name] for name in ("registration", "context_id", "context_key")}
+        for table in standing:
+            self.rows[table] = [row for row in self.rows[table] if row["context_key"] != keys["context_key"]]
+        for user_id, roles in people.items():
+            status = (statuses or {}).get(user_id, "Active")
+            row = keys | {"user_id": user_id, "sync_id": sync_id}
+            told = {"status": status, "primary_role": primary_role(roles)}
+            if "memberships" in standing:
+                more = {"name": user_id.title(), "synced_at": sync["finished_at"]}
+                self.rows["memberships"].append(row | told | more)
+            if "membership_roles" in standing:
+                self.rows["membership_roles"].extend(row | {"role_uri": role} for role in roles)
+            logged = {"roles": json.dumps(sorted(roles)), "observed_at": sync["finished_at"]}
+            logged["is_active_learner"] = status == "Active" and is_learner(roles)
+            self.rows["membership_log"].append(row | told | logged)
+        return sync_id
+
     def write(self, path: Path, *, schema: str = "lti_raw", without: Sequence[str] = ()) -> Path:
-        """Write the tables, but for those named, into a new DuckDB file and return its path."""
+        """Write the tables, but for those named, into a DuckDB file and return its path; models stay."""
         with duckdb.connect(str(path)) as connection:
-            connection.execute(f"create schema {schema}")
+            connection.execute(f"create schema if not exists {schema}")
             for table, columns in TABLES.items():
                 if table not in without:
-                    connection.execute(f"create table {schema}.{table} ({columns})")
+                    connection.execute(f"create or replace table {schema}.{table} ({columns})")
                     insert(connection, f"{schema}.{table}", self.rows[table])
         return path
 
 
-def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+def is_learner(roles: Iterable[str]) -> bool:
+    """Return whether a member with these roles is a learner of the course and no test user."""
+    kinds = {role: kind for role, *kind in ROLES}
+    held = [kinds.get(role, ["unknown", None, None]) for role in roles]
+    return any(kind[:2] == ["context", "Learner"] for kind in held) and TEST_USER not in roles
+
+
+def primary_role(roles: Iterable[str]) -> str:
+    """Return the role to show, of the few that the cases hold."""
+    names = {TEACHING_ASSISTANT: "teaching_assistant", INSTRUCTOR: "instructor", MENTOR: "mentor"}
+    names |= {LEARNER: "learner", NON_CREDIT_LEARNER: "learner"}
+    return next((name for role, name in names.items() if role in roles), "other")
+
+
+def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows that name some of a table's columns."""
-    for row in rows:
-        names, marks = ", ".join(row), ", ".join("?" for _ in row)
-        connection.execute(f"insert into {table} ({names}) values ({marks})", list(row.values()))
+    if rows:
+        names = dict.fromkeys(name for row in rows for name in row)
+        given = pa.table({name: [row.get(name) for row in rows] for name in names})
+        connection.register("given", given)
+        connection.execute(f"insert into {table} by name select * from given")
 
 
 def hand_made() -> RawTables:

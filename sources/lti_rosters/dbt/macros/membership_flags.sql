@@ -30,3 +30,12 @@
 {% macro counts_as_active_learner(status, is_learner, is_test_user) %}
   {{ return('(coalesce(' ~ status ~ " = 'Active', false) and " ~ is_learner ~ ' and not ' ~ is_test_user ~ ')') }}
 {% endmacro %}
+
+
+{#
+  Whether a role filter on the role in these columns (context role, sub-role) shows everybody of *principal*. One on
+  a principal role shows its sub-roles too; one on a sub-role a part of the principal's people.
+#}
+{% macro shows_every(principal, context_role, sub_role) %}
+  {{ return('coalesce(' ~ context_role ~ " = '" ~ principal ~ "' and " ~ sub_role ~ ' is null, false)') }}
+{% endmacro %}

@@ -41,3 +41,19 @@
   {%- endif -%}
   {{ return(lti_rosters.timestamp_literal(lti_rosters.as_of() - modules.datetime.timedelta(hours=hours))) }}
 {% endmacro %}
+
+
+{# The UTC day of the moment in *column*, whatever the session's time zone. #}
+{% macro utc_day(column) %}{{ return(adapter.dispatch('utc_day', 'lti_rosters')(column)) }}{% endmacro %}
+
+{% macro default__utc_day(column) %}{{ return('cast(' ~ column ~ " at time zone 'UTC' as date)") }}{% endmacro %}
+
+{% macro spark__utc_day(column) %}
+  {{ return('cast(to_utc_timestamp(' ~ column ~ ', current_timezone()) as date)') }}
+{% endmacro %}
+
+
+{# The UTC day of `as_of`. #}
+{% macro as_of_day() %}
+  {{ return("cast('" ~ lti_rosters.as_of().astimezone(modules.pytz.utc).strftime('%Y-%m-%d') ~ "' as date)") }}
+{% endmacro %}

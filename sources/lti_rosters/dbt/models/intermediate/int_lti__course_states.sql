@@ -76,7 +76,6 @@ states as (
         on filters.role_uri = last_readings.role_filter
 )
 
--- A filter on a principal role sees its sub-roles too; one on a sub-role sees a part of the principal's people.
 select
     context_key,
     sync_state,
@@ -86,9 +85,9 @@ select
     role_filter,
     sees_everybody,
     sees_everybody
-    or coalesce(filter_role = 'Learner' and filter_sub_role is null, false) as sees_learners,
+    or {{ lti_rosters.shows_every('Learner', 'filter_role', 'filter_sub_role') }} as sees_learners,
     sees_everybody
-    or coalesce(filter_role = 'Mentor' and filter_sub_role is null, false) as sees_mentors,
+    or {{ lti_rosters.shows_every('Mentor', 'filter_role', 'filter_sub_role') }} as sees_mentors,
     sees_everybody
     or coalesce(
         filter_role = 'Instructor'

@@ -1,3 +1,6 @@
+-- One statement reads every raw table of a roster, so that all are seen at one moment.
+-- Built after the states, so that no roster is older than what is said of it.
+-- depends_on: {{ ref('int_lti__course_states') }}
 with
 
 memberships as (
@@ -12,15 +15,6 @@ memberships as (
         given_name,
         family_name,
         email,
-        sync_id,
-        synced_at
-    from {{ ref('stg_lti__memberships') }}
-),
-
-flags as (
-    select
-        context_key,
-        user_id,
         is_learner,
         is_instructor,
         is_teaching_assistant,
@@ -28,7 +22,9 @@ flags as (
         is_staff,
         is_test_user,
         has_unknown_role,
-        counts_as_active_learner
+        counts_as_active_learner,
+        sync_id,
+        synced_at
     from {{ ref('int_lti__membership_flags') }}
 ),
 
@@ -53,20 +49,16 @@ select
     memberships.given_name,
     memberships.family_name,
     memberships.email,
-    flags.is_learner,
-    flags.is_instructor,
-    flags.is_teaching_assistant,
-    flags.is_mentor,
-    flags.is_staff,
-    flags.is_test_user,
-    flags.has_unknown_role,
-    flags.counts_as_active_learner,
+    memberships.is_learner,
+    memberships.is_instructor,
+    memberships.is_teaching_assistant,
+    memberships.is_mentor,
+    memberships.is_staff,
+    memberships.is_test_user,
+    memberships.has_unknown_role,
+    memberships.counts_as_active_learner,
     memberships.sync_id,
     memberships.synced_at
 from memberships
-inner join flags
-    on
-        flags.context_key = memberships.context_key
-        and flags.user_id = memberships.user_id
 left join contexts
     on contexts.context_key = memberships.context_key

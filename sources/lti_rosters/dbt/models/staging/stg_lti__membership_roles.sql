@@ -8,5 +8,6 @@ select
     -- keys
     context_key,
     user_id,
-    role_uri
+    role_uri,
+    sync_id
 from source

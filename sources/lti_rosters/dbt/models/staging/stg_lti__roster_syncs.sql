@@ -15,12 +15,15 @@ select
     sync_id,
     context_key,
     registration,
+    context_id,
     roster_sync_id,
     -- words
     outcome,
     memberships_url,
     role_filter,
     error_type,
+    -- counts
+    member_count,
     -- times
     started_at,
     coalesce(finished_at, started_at) as finished_at

@@ -1,11 +1,17 @@
-{% test grain(model, columns) %}
-{# No two rows share these columns, and none of them is NULL. #}
+{% test grain(model, columns, latest_by=none) %}
+{#
+  No two rows share these columns, and none of them is NULL. With *latest_by*, a column, only rows that have the
+  greatest value of it are looked at: those that the last build inserted into a table that is kept.
+#}
 {% set key = columns | join(', ') %}
 
 select
     {{ key }},
     count(*) as doubles
 from {{ model }}
+{%- if latest_by %}
+where {{ latest_by }} = (select max({{ latest_by }}) from {{ model }})
+{%- endif %}
 group by {{ key }}
 having
     count(*) > 1
