@@ -12,6 +12,7 @@ from dlt.destinations.sql_client import SqlClientBase
 from dlt.extract import DltResource, DltSource
 
 from .batches import Batch, Gatherer, Written
+from .collection import rarely_collected
 from .harvest import Harvest, Plan, narrowed, plans
 from .ledger import ContextFacts, Ledger, read_ledger
 from .roles import held, read_role, vocabulary
@@ -85,7 +86,8 @@ def lti_rosters(
         harvest = Harvest(chosen, ledger, stop or threading.Event(), is_full=full, is_fail_fast=fail_fast)
         if on_plan is not None:
             on_plan(chosen)
-        yield from _batches(harvest, on_sync or _ignore)
+        with rarely_collected():
+            yield from _batches(harvest, on_sync or _ignore)
 
     read = dlt.resource(rosters, name="rosters", selected=False)
     for table in TABLES.values():
