@@ -26,8 +26,11 @@ class Claims:
     def tell(self, index: int, context_id: str | None) -> bool:
         """Note what entry *index* is (None: it never told); return whether an earlier one is the same."""
         with self._told:
-            self._untold.discard(index)
-            self._told.notify_all()
+            if index in self._untold:
+                is_awaited = index == min(self._untold)  # only then does somebody's waiting come to an end
+                self._untold.remove(index)
+                if is_awaited:
+                    self._told.notify_all()
             if context_id is None:
                 return False
             first = min(index, self._first.get(context_id, index))
