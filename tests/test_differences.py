@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from lti_rosters.keys import SigningKey
 from lti_rosters.reference_platform import TAO, Exchange, Reply, member
 from school import School
@@ -79,6 +80,56 @@ def test_link_of_the_first_page_is_kept(tao: School) -> None:
 
     assert sync_row(tao)[0] == "differences"
     assert "aaa" in tao.members("c1")
+
+
+def test_departure_between_two_readings_is_told_the_next_night(tao: School) -> None:
+    """Who was seen by the first of two readings alone stays; those differences tell that they left."""
+    tao.run()
+    tao.sql("UPDATE roster_syncs SET finished_at = finished_at - INTERVAL 8 DAY")  # a full reading is due
+    course = tao.platform.courses["c1"]
+    course.members = course.members[:-1]  # eve has left, which a second reading has to confirm
+
+    def while_walking(exchange: Exchange) -> Reply | None:
+        if exchange.page == 2:
+            exchange.course.members = exchange.course.members[1:]  # ann was on the first page
+            exchange.course.script = None
+        return None
+
+    course.script = while_walking
+    tao.run()
+    assert sync_row(tao)[0] == "full"
+    assert "ann" in tao.members("c1")
+
+    tao.run()
+
+    assert sync_row(tao)[0] == "differences"
+    assert tao.members("c1") == {"ben", "cay", "dan"}
+
+
+def test_differences_that_move_while_they_are_read_are_not_used(tao: School) -> None:
+    """What slips from one page of them to another is never told again: the roster is read in full."""
+    tao.run()
+    course = tao.platform.courses["c1"]
+    changed = [member(each, [MENTOR]) for each in ("ann", "ben", "cay", "dan")]
+    course.members = [*changed, member("eve")]
+
+    def while_walking(exchange: Exchange) -> Reply | None:
+        if exchange.page == 2:  # ann is as she was: the others move up, cay past the reader
+            exchange.course.members[0] = member("ann")
+            exchange.course.script = None
+        return None
+
+    course.script = while_walking
+    tao.run()
+
+    assert sync_row(tao)[0] == "full"
+    assert {user_id: roles for user_id, (_, roles) in tao.roster("c1").items()} == {
+        "ann": ("Learner",),
+        "ben": ("Mentor",),
+        "cay": ("Mentor",),
+        "dan": ("Mentor",),
+        "eve": ("Learner",),
+    }
 
 
 @pytest.mark.parametrize(

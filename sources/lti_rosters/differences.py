@@ -11,6 +11,12 @@ from .roster import Reading
 FALLBACK = (LoopedError, MalformedError, NotFoundError, RefusedError)
 
 
+def check_at_rest(first: Reading, second: Reading) -> None:
+    """Raise MalformedError unless two readings of the same differences show the same."""
+    if [*first.members.values()] != [*second.members.values()] or first.malformed != second.malformed:
+        raise MalformedError("the differences moved while they were read.")
+
+
 def applied(in_force: Iterable[Member], changes: Reading) -> Reading:
     """Return the roster that *changes* make of the one *in_force*, as if it had been read.
 

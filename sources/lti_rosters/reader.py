@@ -11,7 +11,7 @@ from typing import Protocol
 from .catalogue import ContextEntry
 from .claims import Claims
 from .container import Member
-from .differences import FALLBACK, applied
+from .differences import FALLBACK, applied, check_at_rest
 from .errors import Interrupted, LtiRostersError, NotFoundError, UnreachableError
 from .fingerprint import context_key
 from .ledger import ContextFacts, Ledger
@@ -172,9 +172,13 @@ class Reader:
         if url is None:
             return None
 
+        def changed() -> Reading:
+            return read_pages(_counted(self.pages(entry, sync.effort, url), sync), rules, on_context=told)
+
         def walk() -> Reading:
-            sheets = self.pages(entry, sync.effort, url)
-            changes = read_pages(_counted(sheets, sync), rules, on_context=told)
+            changes = changed()
+            if changes.pages > 1:  # such a list may move too, and what it skips is never told again
+                check_at_rest(changes, changed())
             changes.differences_url = changes.differences_url or url
             return applied(self.ledger.members(sync.facts.context_key), changes)
 

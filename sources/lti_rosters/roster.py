@@ -99,8 +99,8 @@ def read_roster(
 def _confirmed(read: Callable[[], Reading], reading: Reading, previous: Previous, rules: Rules) -> Roster:
     """Read again until nobody is missing any more, or until a list at rest shows who is.
 
-    Somebody on two pages means that somebody else may have been on none, in every reading anew where pages are
-    cut from another order each time (Sakai). Doubles in the order of the reading before are but two enrolments.
+    Somebody on two pages means that somebody else may have been on none: in every reading where pages are cut
+    from another order each time (Sakai). Doubles in the order of the reading before are but two enrolments.
     """
     order = [*reading.members]
     for readings in range(2, MOST_READINGS + 1):
@@ -113,7 +113,7 @@ def _confirmed(read: Callable[[], Reading], reading: Reading, previous: Previous
             return roster
     raise MalformedError(
         f"the list moved during each of {MOST_READINGS} readings, so nobody can tell who left.",
-        remedy="Leave out page_size where it is set: this platform may cut its pages from another order each time.",
+        remedy="Leave out page_size where it is set: the platform may order its list anew for each page.",
     )
 
 
@@ -126,6 +126,7 @@ def read_pages(
     """
     reading = Reading()
     seen: set[str] = set()
+    led_here: str | None = None
     empty_in_a_row = 0
     for sheet in sheets:
         page = sheet.page
@@ -136,10 +137,12 @@ def read_pages(
         if sheet.next_url is None:
             break
         if sheet.next_url in seen:
-            if rules.repeated_next == "end":
+            # Its own link is the end where the settings say so; a link further back leaves pages unseen.
+            if rules.repeated_next == "end" and sheet.next_url == led_here:
                 break
             raise _looped("a next link that was followed before")
         seen.add(sheet.next_url)
+        led_here = sheet.next_url
         empty_in_a_row = 0 if page.members or page.malformed else empty_in_a_row + 1
         if (page.members and not brought and not page.malformed) or empty_in_a_row > MOST_EMPTY_PAGES:
             raise _looped("pages that bring nobody new")
@@ -271,4 +274,5 @@ def _united(first: Reading, second: Reading) -> Reading:
     # Deleted is "not on the roster": in one reading alone it takes nobody away.
     on_it = {user_id: member for user_id, member in second.members.items() if member.status != "Deleted"}
     second.members = first.members | on_it
+    second.differences_url = first.differences_url  # whom the first alone saw may have left since
     return second

@@ -103,6 +103,19 @@ SCENARIOS = [
         ),
     ),
     second(
+        "pages cut from another order at every reading tell nobody's departure",
+        failed(walks(two(*"aba"), two(*"bab"), two(*"aca"), two(*"cbc")), "malformed", TWO),
+        unchanged(walks(two(*"aba"), two(*"cdc")), TWO, readings=2, departures=0),
+    ),
+    second(
+        "a list that moves twice is read a third time",
+        complete(walks(two(*"zabb"), two(*"yzaa"), two(*"yzab")), [*"yzab"], readings=3, departures=2),
+    ),
+    second(
+        "people on two pages in both readings are enrolled twice",
+        complete(two(*"abca"), [*"abc"], readings=2, departures=1),
+    ),
+    second(
         "an arrival over several pages needs no second reading",
         complete(two(*"abcde"), [*"abcde"], readings=1, departures=0),
     ),

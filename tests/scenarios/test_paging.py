@@ -199,13 +199,19 @@ SCENARIOS = [
     breaks("E59 the first page links to itself", "looped", cycle("page=1")),
     *[
         reads(
-            f"E59 a link that repeats is the end where repeated_next says so: {queries}",
+            f"E59 a page that repeats its link is the end where repeated_next says so: {queries}",
             cycle(*queries),
             [f"u{n}" for n in range(len(queries))],
             options={"repeated_next": "end"},
         )
-        for queries in (("page=2", "page=2"), ("page=2", "page=3", "page=2"), ("page=1",))
+        for queries in (("page=2", "page=2"), ("page=1",))
     ],
+    breaks(
+        "E59 two pages that link to each other, with repeated_next = end",
+        "looped",
+        cycle("page=2", "page=3", "page=2"),
+        options={"repeated_next": "end"},
+    ),
     breaks("E60 ever new links that bring nobody new", "looped", endless),
     breaks("E60 ever new links and nobody at all", "looped", void),
     breaks(
