@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -19,8 +20,10 @@ from lti_rosters.answer import Answer
 from lti_rosters.auth import DEFAULT_LIFE, DEPLOYMENT_CLAIM, SCOPE, Tokens, assertion, read_token
 from lti_rosters.errors import (
     LtiRostersError,
+    Interrupted,
     NotFoundError,
     RefusedError,
+    RosterTimeoutError,
     ScopeError,
     ThrottledError,
     TooLargeError,
@@ -140,6 +143,19 @@ def test_retried_token_requests_bear_a_new_jti(tool_key: SigningKey) -> None:
 
     assert len({claims_of(form["client_assertion"][0])["jti"] for form in forms}) == 3
     assert {tuple(form["scope"]) for form in forms} == {(SCOPE,)}
+
+
+def test_wrong_audience_is_no_fault_of_ours_where_nobody_checks(tool_key: SigningKey) -> None:
+    """E113: Moodle grants whatever the audience is; a platform that checks it refuses, and the remedy says so."""
+    with opened(tool_key, MOODLE) as platform:
+        own = replace(registered(platform, tool_key), audience="https://elsewhere.example")
+        with connected(own) as connection:
+            assert connection.tokens.token(effort()).value
+    with opened(tool_key, CANVAS) as platform:
+        own = replace(registered(platform, tool_key), audience="https://elsewhere.example")
+        error = refused(platform, own)
+
+    assert "the audience https://elsewhere.example is not the one it expects" in error.remedy
 
 
 # The answer
@@ -276,7 +292,7 @@ def refused(platform: ReferencePlatform, own: Registration) -> LtiRostersError:
 
 @pytest.mark.parametrize("manner", MANNERS, ids=lambda manner: manner.name)
 def test_unknown_key_is_refused(manner: Manner, tool_key: SigningKey) -> None:
-    """In every platform's form, Moodle's broken JSON and OpenOlat's empty 200 too (E109, E110, E121)."""
+    """In every platform's form, Moodle's broken JSON and OpenOlat's empty 200 too (E109, E110, E121, E141)."""
     with ReferencePlatform(manner, tool_keys=[]) as platform:
         error = refused(platform, registered(platform, tool_key))
 
@@ -348,7 +364,7 @@ def test_moodle_without_leeway(tool_key: SigningKey) -> None:
     ],
     ids=["404", "302", "empty 200", "500", "maintenance", "throttled", "reset"],
 )
-def test_failure_is_final(reply: Reply, error: type[LtiRostersError], tool_key: SigningKey) -> None:
+def test_failure_is_asked_once(reply: Reply, error: type[LtiRostersError], tool_key: SigningKey) -> None:
     """A registration that gets no token asks once, not once per course, and fails each alike (E121, E134)."""
     with opened(tool_key, CANVAS) as platform:
         platform.token_script = lambda _: reply
@@ -370,6 +386,72 @@ def failure_of(connection: nrps.Connection, platform: ReferencePlatform, key: st
     with pytest.raises(LtiRostersError) as raised:
         roster(connection, platform, key)
     return raised.value
+
+
+@pytest.mark.parametrize("reply", [Reply(503), Reply(429), Reply(reset=True)], ids=["503", "429", "reset"])
+def test_passing_failure_lapses(reply: Reply, tool_key: SigningKey) -> None:
+    """A blip of the token endpoint costs the courses of a minute, not the rest of the run (E134)."""
+    hurry = Hurry()
+    with opened(tool_key, CANVAS) as platform:
+        platform.token_script = [reply, reply]
+        with_courses(platform, "c1")
+        with connected(registered(platform, tool_key), stop=hurry, max_attempts=1) as connection:
+            for asked in (1, 2):
+                for _ in range(5):
+                    failure_of(connection, platform)
+                assert len(platform.token_requests) == asked
+                hurry.wait(61)
+            assert roster(connection, platform) == ["c1-0"]
+
+
+@pytest.mark.parametrize("code", ["invalid_client", "invalid_scope"])
+def test_refusal_does_not_lapse(code: str, tool_key: SigningKey) -> None:
+    """A platform that refuses our assertion is asked once in a run, however long that takes (E121)."""
+    hurry = Hurry()
+    with opened(tool_key, CANVAS) as platform:
+        platform.token_script = lambda _: json_reply(json.dumps({"error": code}).encode(), 400)
+        with_courses(platform, "c1")
+        with connected(registered(platform, tool_key), stop=hurry) as connection:
+            for _ in range(3):
+                assert isinstance(failure_of(connection, platform), RefusedError)
+                hurry.wait(3600)
+
+    assert len(platform.token_requests) == 1
+
+
+@pytest.mark.parametrize("error", [Interrupted, RosterTimeoutError])
+def test_wait_for_the_token_of_another_thread_ends(error: type[Exception], tool_key: SigningKey) -> None:
+    """Who waits while another thread asks notices a stop of the run and the end of its own time."""
+    stop, answer = threading.Event(), threading.Event()
+    with opened(tool_key, CANVAS) as platform:
+        asked = threading.Event()
+
+        def slow(exchange: Any) -> Reply:
+            asked.set()
+            answer.wait(10)
+            return exchange.serve()
+
+        platform.token_script = slow
+        with connected(registered(platform, tool_key), stop=stop) as connection:
+            first = threading.Thread(target=lambda: failure_or(lambda: connection.tokens.token(effort())))
+            first.start()
+            assert asked.wait(5)
+            if error is Interrupted:
+                stop.set()
+            begun = time.monotonic()
+            with pytest.raises(error):
+                connection.tokens.token(effort(0.1))
+            assert time.monotonic() - begun < 5
+            answer.set()
+            first.join(5)
+
+
+def failure_or(act: Callable[[], object]) -> object:
+    """What *act* returns, or the exception that it ends in."""
+    try:
+        return act()
+    except Exception as error:
+        return error
 
 
 # One token for all
@@ -502,7 +584,11 @@ def closed(reply: Reply) -> Callable[[Any], Reply]:
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_second_refusal_ends_the_roster(status: int, tool_key: SigningKey) -> None:
-    """A course that refuses the new token as well is refused after two requests (E103, E104, E106)."""
+    """A course that refuses the new token as well is refused after two requests (E103, E104, E106).
+
+    The remedy names the usual traps: the service is off, another host than the token's (E115), a web server
+    that strips Authorization (E141).
+    """
     with opened(tool_key, CANVAS) as platform:
         with_courses(platform, "c1")
         platform.courses["c1"].script = closed(Reply(status))
@@ -510,7 +596,8 @@ def test_second_refusal_ends_the_roster(status: int, tool_key: SigningKey) -> No
             roster(connection, platform)
 
     assert len(platform.roster_requests) == platform.tokens_issued == 2
-    assert "strips Authorization" in str(raised.value)
+    for trap in ("the roster service is off", "host is not the token's", "strips Authorization"):
+        assert trap in str(raised.value)
 
 
 def test_closed_courses_do_not_renew_for_ever(tool_key: SigningKey) -> None:

@@ -1,5 +1,7 @@
 """Differences (NRPS §2.4.3): used where allowed, applied to the roster in force, never trusted for ever."""
 
+import json
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -197,3 +199,141 @@ def test_filter_changed_between_runs_reads_in_full(tao: School) -> None:
     tao.run()
 
     assert sync_row(tao)[0] == "full"
+
+
+def named(context_id: str, *members: dict[str, object]) -> Reply:
+    """An answer that is of *context_id*."""
+    body = json.dumps({"id": "x", "context": {"id": context_id}, "members": list(members)})
+    return Reply(200, [], body.encode())
+
+
+def answered(school: School, reply: Reply) -> None:
+    """Have every request for differences of c1 answered with *reply*."""
+    school.platform.courses["c1"].script = lambda exchange: reply if "since" in exchange.query else None
+
+
+def test_differences_of_another_context_are_not_applied(tao: School) -> None:
+    """An answer for another course leads to a full reading; neither course changes, none is delisted."""
+    tao.add("c2", ["ann", "zoe"])
+    tao.run()
+    answered(tao, named("c2", member("zoe", status="Deleted")))
+
+    tao.run()
+
+    assert tao.members("c1") == {"ann", "ben", "cay", "dan", "eve"}
+    assert tao.members("c2") == {"ann", "zoe"}
+    assert tao.sql("SELECT COUNT(*) FROM contexts WHERE delisted_at IS NULL") == [(2,)]
+    assert tao.sql("SELECT COUNT(*) FROM roster_syncs WHERE error_type IS NOT NULL") == [(0,)]
+
+
+def test_mass_departure_is_confirmed_by_a_full_reading(tao: School) -> None:
+    """Differences that take everybody away are not believed without the roster itself."""
+    tao.run()
+    gone = [member(user_id, status="Deleted") for user_id in ("ann", "ben", "cay", "dan", "eve")]
+    answered(tao, named("c1", *gone))
+
+    tao.run()
+
+    assert sync_row(tao)[0] == "full"
+    assert tao.members("c1") == {"ann", "ben", "cay", "dan", "eve"}
+
+
+def test_differences_that_fail_on_the_platform_cost_a_full_reading(tao: School) -> None:
+    """A platform that cannot answer for an old moment still answers for the roster."""
+    tao.run()
+    answered(tao, Reply(500, [], b""))
+
+    tao.run()
+
+    assert sync_row(tao)[:2] == ("full", "unchanged")
+
+
+def test_max_members_binds_what_differences_build(tao: School) -> None:
+    """A roster that grew beyond max_members by differences is too_large, as if it had been read."""
+    tao.run()
+    tao.options["tao"]["max_members"] = 5
+    tao.platform.courses["c1"].members.append(member("fay", [LEARNER]))
+
+    run = tao.run()
+
+    assert run.outcomes == {"c1": "too_large"}
+    assert len(tao.members("c1")) == 5
+
+
+def test_deleted_for_an_unknown_user_is_ignored(tao: School) -> None:
+    """E82: who was never on the roster cannot leave it."""
+    tao.run()
+    stranger = {"user_id": "zoe", "status": "Deleted", "roles": [LEARNER]}
+    body = json.dumps({"id": "x", "context": {"id": "c1"}, "members": [stranger]}).encode()
+    tao.platform.courses["c1"].script = lambda exchange: (
+        Reply(200, [], body) if "since" in exchange.query else None
+    )
+
+    tao.run()
+
+    assert sync_row(tao)[0] == "differences"
+    assert tao.members("c1") == {"ann", "ben", "cay", "dan", "eve"}
+
+
+def test_no_link_this_time_reads_in_full(tao: School) -> None:
+    """E84: a full reading that named no differences URL is followed by another full one."""
+
+    def without_differences(exchange: Exchange) -> Reply:
+        reply = exchange.serve()
+        links = [(name, value) for name, value in reply.headers if name.lower() == "link"]
+        others = [(name, value) for name, value in reply.headers if name.lower() != "link"]
+        kept = [each for _, value in links for each in value.split(",") if 'rel="next"' in each]
+        return replace(reply, headers=[*others, *(("Link", each.strip()) for each in kept)])
+
+    tao.platform.courses["c1"].script = without_differences
+    tao.run()
+    tao.run()
+
+    assert sync_row(tao)[0] == "full"
+    assert tao.members("c1") == {"ann", "ben", "cay", "dan", "eve"}
+
+
+def test_paged_differences_are_read_to_their_end(tao: School) -> None:
+    """E86: differences that fill several pages are followed page by page, and all of them count."""
+    tao.run()
+    course = tao.platform.courses["c1"]
+    course.members = [member(each, [MENTOR]) for each in ("ann", "ben", "cay", "dan", "eve")]
+
+    run = tao.run()
+
+    assert sync_row(tao)[0] == "differences"
+    assert run.sync("c1").pages_read > 2
+    assert {roles for _, roles in tao.roster("c1").values()} == {("Mentor",)}
+
+
+def test_differences_url_is_asked_as_it_was_given(tao: School) -> None:
+    """E88: it is opaque: page_size and role, which go on a first request, are not added to it."""
+    tao.options["tao"].update(page_size=3, role="learner")
+    given = []
+
+    def keep(exchange: Exchange) -> Reply:
+        reply = exchange.serve()
+        links = ",".join(value for name, value in reply.headers if name.lower() == "link").split(",")
+        given.extend(each.partition("<")[2].partition(">")[0] for each in links if '"differences"' in each)
+        return reply
+
+    tao.platform.courses["c1"].script = keep
+    tao.run()
+    tao.run()
+
+    assert sync_row(tao)[0] == "differences"
+    asked = tao.platform.roster_requests[-1]
+    assert given[0].endswith(asked.target)
+
+
+def test_differences_of_one_roster_touch_no_other(tao: School) -> None:
+    """E79: lecture and practical are two contexts: who leaves the one stays on the other."""
+    tao.add("c2", ["ann", "ben"])
+    tao.run()
+    course = tao.platform.courses["c1"]
+    course.members = [each for each in course.members if each["user_id"] != "ann"]
+
+    tao.run()
+
+    assert tao.members("c1") == {"ben", "cay", "dan", "eve"}
+    assert tao.members("c2") == {"ann", "ben"}

@@ -6,6 +6,7 @@ import json
 import logging
 import ssl
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,13 +22,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from door import TOKEN, Recorder, connected, door, effort, get, json_reply, opened, post, read, registered
 from lti_rosters import nrps
 from lti_rosters.answer import Answer
-from lti_rosters.auth import Token, Tokens
+from lti_rosters.auth import Token, Tokens, read_token
 from lti_rosters.errors import ConfigurationError, LtiRostersError, OtherHostError, UnreachableError
-from lti_rosters.http import Wire
+from lti_rosters.http import Wire, certificates
 from lti_rosters.keys import SigningKey, private_pem
 from lti_rosters.proxies import is_spared, proxy_url
-from lti_rosters.reference_platform import CANVAS, Course, Exchange, ReferencePlatform, Reply, member
+from lti_rosters.reference_platform import CANVAS, TAO, Course, Exchange, ReferencePlatform, Reply, member
 from lti_rosters.reference_server import Request
+from lti_rosters.registration import Registration
 from school import School
 
 GOOD = json_reply(b'{"id": "x", "context": {"id": "c"}, "members": []}')
@@ -116,6 +118,27 @@ def test_links_elsewhere_are_refused(
             list(nrps.pages(connection, platform.memberships_url("c1"), effort()))
 
     assert raised.value.error_type in ("other_host", "malformed")
+    assert stranger.requests == []
+
+
+def test_differences_link_elsewhere_is_refused(
+    stranger: Recorder, tool_key: SigningKey, tmp_path: Path
+) -> None:
+    """A differences link to another origin gets no request, and the roster fails (E57)."""
+
+    def lead_away(exchange: Exchange) -> Reply:
+        reply = exchange.serve()
+        kept = [(name, value) for name, value in reply.headers if name.lower() != "link"]
+        return replace(reply, headers=[*kept, ("Link", f'<{stranger.origin}/x?since=1>; rel="differences"')])
+
+    with School(tmp_path / "school", tool_key) as school:
+        school.open("tao", TAO, use_differences=True, max_attempts=1)
+        school.add("c1", ["ann", "ben"], script=lead_away)
+        assert school.run().outcomes == {"c1": "complete"}
+        run = school.run()
+
+        assert run.errors == {"c1": "other_host"}
+        assert school.members("c1") == {"ann", "ben"}
     assert stranger.requests == []
 
 
@@ -398,6 +421,20 @@ def test_unusable_ssl_cert_file_is_a_setting(
         Wire(threading.Event())
 
 
+def test_session_keys_are_never_written(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SSLKEYLOGFILE, left over from somebody's debugging, gets no key of our sessions."""
+    file = tmp_path / "keys.log"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(file))
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    answer, _ = asked_over_tls(authority.context("127.0.0.1"))
+
+    assert isinstance(answer, Answer)
+    assert not file.exists() or "CLIENT" not in file.read_text()
+    assert certificates.__wrapped__(None, None).keylog_filename is None
+
+
 # Logs, errors, files
 
 
@@ -535,6 +572,54 @@ def test_errors_show_no_token(status: int, text: str, tool_key: SigningKey, ears
     assert "hush" not in told
     for assertion in sent:
         assert all(part[:16] not in told for part in assertion.split("."))
+
+
+SECRET = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxMDAifQ.c2lnbmF0dXJl"
+PARTED = {
+    "utf-16": SECRET.encode("utf-16"),
+    "utf-16-be": SECRET.encode("utf-16-be"),
+    "utf-32": SECRET.encode("utf-32"),
+    "escaped": "\\u0000".join(SECRET).encode(),
+    "described": json.dumps({"error": "x", "error_description": "\0".join(SECRET)}).encode(),
+    "code": json.dumps({"error": "\u200b".join(SECRET)}).encode(),
+    "joined": json.dumps({"error": "\u034f".join(SECRET)}).encode(),
+    "separators": json.dumps({"error": "\x1f".join(SECRET)}).encode(),
+    "spaced": json.dumps({"error": " ".join(SECRET)}).encode(),
+    "lines": json.dumps({"error": "\r\n".join(SECRET)}).encode(),
+    "wide": json.dumps({"error": "".join(chr(ord(c) + 0xFEE0) for c in SECRET)}).encode(),
+    "hidden field": '{"access_token": "abc"}'.encode("utf-16"),
+    "hidden list": '["abc"]'.encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 500, 501])
+@pytest.mark.parametrize("how", list(PARTED))
+def test_parted_secret_is_not_shown(how: str, status: int) -> None:
+    """A secret whose letters stand apart, by bytes or characters nobody sees, is left out as well (E149)."""
+    own = Registration(name="school", token_url="https://school.example/token")
+    answer = Answer(status, httpx.Headers(), PARTED[how], own.token_url)
+    with pytest.raises(LtiRostersError) as raised:
+        read_token(answer, own, asked_at=0, now=0)
+
+    told = "".join(c for c in unicodedata.normalize("NFKC", str(raised.value)) if c.isascii() and c.isalnum())
+    for part in ("abc", "eyJhbGci", "c2lnbmF0", "SUzI1NiJ9", "xMDAifQ"):
+        assert part not in told
+
+
+@pytest.mark.parametrize("status", [200, 201, 204])
+@pytest.mark.parametrize("body", [b"hush", b'{"error": "hush", "error_description": "hush"}', b'{"a": "hush"}'])
+def test_nothing_of_a_grant_is_quoted(status: int, body: bytes) -> None:
+    """An answer that is meant to hold a token is not quoted, whatever it holds (E149)."""
+    own = Registration(name="school", token_url="https://school.example/token")
+    with pytest.raises(LtiRostersError) as raised:
+        read_token(Answer(status, httpx.Headers(), body, own.token_url), own, asked_at=0, now=0)
+
+    assert "hush" not in str(raised.value)
+
+
+def test_registration_hides_its_extra_claims() -> None:
+    """Further claims may be secrets of a platform's own."""
+    assert "hush" not in repr(Registration(name="school", extra_claims={"password": "hush"}))
 
 
 def test_token_url_with_a_secret_is_not_shown(tool_key: SigningKey) -> None:

@@ -143,6 +143,24 @@ def run(
 
 
 @commands.command()
+@click.option(
+    "--destination", metavar="NAME", help="duckdb (rosters.duckdb here) by default; else as dlt names it."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def models(destination: str | None, as_json: bool) -> int:
+    """Build the models alone, of what is loaded: no platform is asked."""
+    from .progress import shown
+    from .run import Order
+    from .run import run as carry_out
+    from .text import print_models
+
+    order = Order(destination=destination, is_models_only=True, command="models")
+    with shown("auto", Console(stderr=True)) as watcher:
+        document = carry_out(order, watcher=watcher, stop=_stop_on_signal())
+    return _result(document, print_models, as_json=as_json)
+
+
+@commands.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Another campus for another number.")
 def demo(as_json: bool, seed: int) -> int:

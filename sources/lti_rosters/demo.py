@@ -216,7 +216,7 @@ def print_demo(document: Mapping[str, Any], out: Console, err: Console) -> None:
         "sync_state": "state",
     }
     rows = [tuple(row[name] for name in names) for row in document["active_learners"]]
-    out.print(table_of("Active learners per course (lti.active_learners)", tuple(names.values()), rows))
+    out.print(table_of("Active learners per course (lti.active_learners)", tuple(names.values()), rows, width=out.width))
     out.print()
     _print_changes(document["changes"], out)
     titles = {row["context_id"]: row["title"] for row in document["active_learners"]}
@@ -273,5 +273,5 @@ def _print_changes(changes: Sequence[Mapping[str, Any]], console: Console) -> No
     shown = [each for kind in by_kind for each in kind[: MOST_CHANGES // len(said)]]
     rows = [(each["name"], said[each["change"]].format_map(each), each["title"]) for each in shown]
     title = f"Who joined, left or changed overnight ({len(shown)} of {len(changes)})"
-    console.print(table_of(title, ("person", "change", "course"), rows))
+    console.print(table_of(title, ("person", "change", "course"), rows, width=console.width))
     console.print()

@@ -13,10 +13,14 @@ from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.exceptions import MissingDependencyException
 from dlt.common.pipeline import LoadInfo
 from dlt.destinations.sql_client import SqlClientBase
+from dlt.load.exceptions import LoadClientJobFailed, LoadClientJobRetry
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from .errors import ConfigurationError, DestinationError, LtiRostersError
+from .lease import drop_staging, sole_reader, sole_writer
+from .ledger import in_use, locked_by
 from .models import Warehouse
+from .working import clear, staging_id, write_private
 
 PIPELINE = "lti_rosters"
 DATASET = "lti_raw"
@@ -31,6 +35,13 @@ TIDY = {
     "RUNTIME__LOG_LEVEL": "CRITICAL",  # what goes wrong we tell ourselves, without a row of data
     "RUNTIME__INTERCEPT_SIGNALS": "false",  # we listen ourselves, so that what is complete is still loaded
 }
+STAGING_LAYOUT = "DESTINATION__STAGING_DATASET_NAME_LAYOUT"
+FINISHED = "A load that an earlier run had left unfinished was finished first."
+GIVEN_UP = (
+    "A load that an earlier run had left unfinished was refused by the destination and was deleted: what "
+    "that run saw is not in the history. Its rosters are read again now."
+)
+PASSING = frozenset({"OperationalError", "InterfaceError", "OSError", "MemoryError"})  # may be over next time
 # Errors whose first line tells of connections and files, never of a row.
 TOLD = ("IOException", "OperationalError", "ConnectionException", "CatalogException")
 
@@ -42,6 +53,19 @@ def tidy_settings() -> dict[str, Any]:
         section, key = name.lower().split("__")
         tables.setdefault(section, {})[key] = value
     return tables
+
+
+@contextmanager
+def own_staging(working: Path) -> Iterator[None]:
+    """Give the loads of the directory *working* staging tables that no other directory's load touches."""
+    if STAGING_LAYOUT in os.environ:
+        yield
+        return
+    os.environ[STAGING_LAYOUT] = f"%s_staging_{staging_id(working)}"
+    try:
+        yield
+    finally:
+        os.environ.pop(STAGING_LAYOUT, None)
 
 
 @contextmanager
@@ -109,33 +133,73 @@ def _not_installed(destination: str | None) -> ConfigurationError:
     )
 
 
-def drain(pipeline: dlt.Pipeline, directory: Path) -> bool:
-    """Load what an earlier run left behind; return whether there was any.
+def drain(
+    pipeline: dlt.Pipeline, directory: Path, *, on_wait: Callable[[], None] = lambda: None
+) -> list[str]:
+    """Load what an earlier run left behind, and return what has to be told of it.
 
     dlt would load it in place of the new data. Raises DestinationError when it was meant for another
-    destination, or cannot be loaded.
+    destination, or cannot be loaded now; what can never be loaded is deleted.
     """
     marker = directory / WORKING_DIRECTORY / TARGET
     target = _target(pipeline)
     if not pipeline.has_pending_data:
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.write_text(json.dumps(target), encoding="utf-8")
-        return False
-    if marker.exists() and json.loads(marker.read_text(encoding="utf-8")) != target:
+        write_private(marker, json.dumps(target))
+        return []
+    if _marked(marker) not in (None, target):
         raise DestinationError(
             f"{WORKING_DIRECTORY} holds a package for another destination.",
             where="destination",
             remedy="Run once with that destination, or from another directory.",
         )
-    while pipeline.has_pending_data:
-        _loaded(lambda: _finish(pipeline))
-    return True
+    try:
+        while pipeline.has_pending_data:
+            _loaded(pipeline, lambda: _finish(pipeline, on_wait))
+    except DestinationError as error:
+        if not _is_final(error):
+            raise
+        _give_up(pipeline)
+        return [GIVEN_UP]
+    return [FINISHED]
 
 
-def _finish(pipeline: dlt.Pipeline) -> LoadInfo:
+def _marked(marker: Path) -> Any:
+    """Which destination the packages are meant for; None where that cannot be told."""
+    try:
+        return json.loads(marker.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _finish(pipeline: dlt.Pipeline, on_wait: Callable[[], None]) -> LoadInfo:
     # Not pipeline.run(): before a first load it would find no dataset and throw the packages away.
     pipeline.normalize()
-    return pipeline.load()
+    with sole_writer(pipeline, on_wait=on_wait):
+        info = pipeline.load()
+        drop_staging(pipeline)
+    return info
+
+
+def _is_final(error: DestinationError) -> bool:
+    """Whether the package is to blame, not a destination that is down or a disk that is full."""
+    inner: BaseException = error
+    is_of_package = False
+    while True:
+        is_of_package |= isinstance(inner, (LoadClientJobFailed, LoadClientJobRetry))
+        is_of_package |= isinstance(inner, PipelineStepFailed) and inner.step == "normalize"
+        cause = inner.__cause__ or inner.__context__
+        if cause is None:
+            break
+        inner = cause
+    kinds = {kind.__name__ for kind in type(inner).__mro__}
+    return is_of_package and not kinds & PASSING
+
+
+def _give_up(pipeline: dlt.Pipeline) -> None:
+    """Delete every pending package; what else is there is restored from the destination."""
+    with sole_writer(pipeline):
+        drop_staging(pipeline)
+    pipeline.drop()
 
 
 def _target(pipeline: dlt.Pipeline) -> list[str]:
@@ -154,15 +218,22 @@ def _target(pipeline: dlt.Pipeline) -> list[str]:
     return [str(destination.destination_type), hashlib.sha256(str(place).encode()).hexdigest()]
 
 
-def load(pipeline: dlt.Pipeline, source: Any) -> list[str]:
-    """Run *pipeline* with *source* and return the load ids.
+def load(pipeline: dlt.Pipeline, source: Any, *, on_wait: Callable[[], None] = lambda: None) -> list[str]:
+    """Read *source*, load it and return the load ids; another load into the dataset is waited for.
 
     Raises what the source raised, or DestinationError.
     """
-    return _loaded(lambda: pipeline.run(source))
+
+    def work() -> LoadInfo | None:
+        with sole_reader(pipeline):
+            pipeline.run()  # without data: brings what dlt knows of the destination up to date
+        pipeline.extract(source)
+        return _finish(pipeline, on_wait)
+
+    return _loaded(pipeline, work)
 
 
-def _loaded(work: Callable[[], LoadInfo | None]) -> list[str]:
+def _loaded(pipeline: dlt.Pipeline, work: Callable[[], LoadInfo | None]) -> list[str]:
     try:
         info = work()
         if info is None:
@@ -174,6 +245,8 @@ def _loaded(work: Callable[[], LoadInfo | None]) -> list[str]:
         raise
     except Exception as error:
         raise _failed("run", error) from error
+    finally:
+        clear(Path(pipeline.working_dir))
     return list(info.loads_ids)
 
 
@@ -203,6 +276,8 @@ def _bug(error: BaseException) -> LtiRostersError:
 
 def _failed(step: str, error: BaseException) -> DestinationError:
     """Name the step and the kind of error; its text may quote a row, so it is told only where it cannot."""
+    if (holder := locked_by(error)) is not None:
+        return in_use(holder)
     kinds, told = [], ""
     inner: BaseException | None = error
     while inner is not None:

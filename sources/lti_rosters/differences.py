@@ -3,12 +3,19 @@
 from collections.abc import Iterable
 
 from .container import Member
-from .errors import LoopedError, MalformedError, NotFoundError, RefusedError
+from .errors import (
+    LoopedError,
+    MalformedError,
+    NotFoundError,
+    RefusedError,
+    TooLargeError,
+    UnreachableError,
+)
 from .roster import Reading
 
 # An answer that cannot be used says nothing of the roster: it is read in full instead. A link that leaves the
 # registration's origins is no such answer: there the roster fails (design §7).
-FALLBACK = (LoopedError, MalformedError, NotFoundError, RefusedError)
+FALLBACK = (LoopedError, MalformedError, NotFoundError, RefusedError, TooLargeError, UnreachableError)
 
 
 def check_at_rest(first: Reading, second: Reading) -> None:

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -17,10 +18,12 @@ from .pace import Pace
 from .reader import Pages, Reader
 from .registration import Registration
 from .settings import Settings
-from .sync import BROKEN, Sync, now
+from .sync import BROKEN, Sync, now, stored_url
 from .transport import MEGABYTE, Bounds, Effort, Transport
 from .urls import origin
 
+MOST_AT_ONCE = 256  # rosters of all registrations together; each has a thread and a connection
+FILES_PER_ROSTER = 3  # of what the process may open: the connection, and room for dlt and the destination
 WAITING = 8  # complete rosters that wait to be written; more threads wait with theirs
 
 
@@ -196,9 +199,33 @@ class Harvest:
             self.ledger,
             Claims(self._halt),
             is_full=self.is_full,
+            shared_urls=_shared_urls(plan.entries),
         )
-        size = registration.options.concurrency
+        size = _share(registration.options.concurrency, self.made)
         return Crew(reader, plan.entries, size=size, syncs=waiting, stop=self._halt)
+
+
+def _shared_urls(entries: Sequence[ContextEntry]) -> frozenset[str]:
+    """The URLs, as stored, that several entries have: what told them apart was a secret and is not stored."""
+    urls = Counter(stored_url(entry.memberships_url) for entry in entries)
+    return frozenset(url for url, times in urls.items() if url is not None and times > 1)
+
+
+def _share(concurrency: int, made: Sequence[Plan]) -> int:
+    """How many rosters of one registration are read at once where all registrations want too many."""
+    wanted = sum(plan.registration.options.concurrency for plan in made if plan.failure is None)
+    bound = min(MOST_AT_ONCE, _open_files() // FILES_PER_ROSTER)
+    return max(1, min(concurrency, concurrency * bound // max(1, wanted)))
+
+
+def _open_files() -> int:
+    """How many files and sockets this process may hold open."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return MOST_AT_ONCE * FILES_PER_ROSTER
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MOST_AT_ONCE * FILES_PER_ROSTER if limit == resource.RLIM_INFINITY else limit
 
 
 def _pages(registration: Registration, transport: Transport) -> Pages:

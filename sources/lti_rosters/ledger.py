@@ -3,20 +3,28 @@
 The destination is asked, not dlt's state: a state blob grows with every course and is written anew each run.
 """
 
+import re
 import threading
+import time
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from dlt.destinations.exceptions import DatabaseTerminalException
 from dlt.destinations.sql_client import SqlClientBase
 
 from .container import Member
 from .errors import DestinationError
+from .tables import FLAG, MOMENT, NUMBER, TABLES, TEXT
 
 CHUNK = 50_000  # rows fetched at once
+PATIENCE = 60.0  # seconds that a DuckDB file may be open elsewhere: a load is shorter
+SQL_TYPES = {TEXT: "VARCHAR", NUMBER: "BIGINT", FLAG: "BOOLEAN", MOMENT: "TIMESTAMP WITH TIME ZONE"}
+POLL = 0.2  # seconds between two looks at it
 
 # A load is committed once dlt has noted it; each job of a package commits by itself before that.
 COMMITTED = "_dlt_load_id IN (SELECT load_id FROM {_dlt_loads} WHERE status = 0)"
@@ -161,7 +169,7 @@ class Ledger:
 
     def _fetch(self, query: str, parameters: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         if self.client is not None:
-            with self.client as client:
+            with opened(self.client) as client:
                 yield from _rows(client, query, parameters)
 
 
@@ -176,7 +184,7 @@ def read_ledger(
     if client is None or not registrations:
         return ledger
     try:
-        with client:
+        with opened(client):
             _read_in_force(ledger, client)
             for row in _rows(client, CONTEXTS, ledger.registrations):
                 ledger.contexts[row[0]] = ContextFacts(*row)
@@ -185,12 +193,50 @@ def read_ledger(
             ledger.roles = frozenset(_rows(client, ROLES, ()))
             ledger.registration_rows = frozenset(_rows(client, REGISTRATIONS, ()))
     except Exception as error:
+        if (holder := locked_by(error)) is not None:
+            raise in_use(holder) from error
         raise DestinationError(
             f"what was loaded before cannot be read ({type(error).__name__}).",
             where="destination",
             remedy="Check that it is up and that its tables in lti_raw are whole; nothing was read or changed.",
         ) from error
     return ledger
+
+
+@contextmanager
+def opened(client: SqlClientBase[Any], *, patience: float | None = None) -> Iterator[SqlClientBase[Any]]:
+    """Open *client* and close it; a DuckDB file that another process has open is waited for."""
+    end = time.monotonic() + (PATIENCE if patience is None else patience)
+    while True:
+        try:
+            client.open_connection()
+            break
+        except Exception as error:
+            if locked_by(error) is None or time.monotonic() >= end:
+                raise
+        time.sleep(POLL)
+    try:
+        yield client
+    finally:
+        client.close_connection()
+
+
+def locked_by(error: BaseException | None) -> str | None:
+    """Return which process holds the DuckDB file, in DuckDB's words; None where *error* says no such thing."""
+    while error is not None:
+        if found := re.search(r"Conflicting lock is held in (.+? \(PID \d+\))", str(error)):
+            return found[1]
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def in_use(holder: str) -> DestinationError:
+    """Return the error for a DuckDB file that *holder* did not let go of."""
+    return DestinationError(
+        f"the database file is open in {holder}.",
+        where="destination",
+        remedy="DuckDB lets one process at a time write: close it there, then run again.",
+    )
 
 
 def _read_in_force(ledger: Ledger, client: SqlClientBase[Any]) -> None:
@@ -220,14 +266,20 @@ def _rows(
     client: SqlClientBase[Any], query: str, parameters: Sequence[str], *, table: str | None = None
 ) -> Iterator[tuple[Any, ...]]:
     """Run *query* and yield its rows; `{name}` stands for a table, `IN (%s)` for as many parameters as there are."""
-    names = _Names(client, table)
-    sql = query.replace("IN (%s)", f"IN ({', '.join(['%s'] * len(parameters))})").format_map(names)
+    asked = query.replace("IN (%s)", f"IN ({', '.join(['%s'] * len(parameters))})")
     try:
-        with client.execute_query(sql, *parameters) as cursor:
-            while rows := cursor.fetchmany(CHUNK):
-                yield from map(tuple, rows)
+        try:
+            yield from _run(client, asked.format_map(_Names(client, table)), parameters)
+        except DatabaseTerminalException:  # a column that an older version did not write, if nothing worse
+            yield from _run(client, asked.format_map(_Padded(client, table)), parameters)
     except DestinationUndefinedEntity:
         return  # nothing was loaded yet
+
+
+def _run(client: SqlClientBase[Any], sql: str, parameters: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    with client.execute_query(sql, *parameters) as cursor:
+        while rows := cursor.fetchmany(CHUNK):
+            yield from map(tuple, rows)
 
 
 class _Names(dict[str, str]):
@@ -239,8 +291,29 @@ class _Names(dict[str, str]):
         self._table = table
 
     def __missing__(self, name: str) -> str:
-        asked = self._table if name == "table" and self._table else name
-        return self._client.make_qualified_table_name(asked)
+        return self.read(self._table if name == "table" and self._table else name)
+
+    def read(self, table: str) -> str:
+        """Return what the rows of *table* are selected from."""
+        return self._client.make_qualified_table_name(table)
+
+
+class _Padded(_Names):
+    """Each table with NULL in the columns of ours that it lacks."""
+
+    def read(self, table: str) -> str:
+        name = super().read(table)
+        if table not in TABLES:
+            return name
+        with self._client.execute_query(f"SELECT * FROM {name} WHERE 1 = 0") as cursor:  # noqa: S608 - a name
+            there = {column[0] for column in cursor.description}
+        lacking = [
+            f"CAST(NULL AS {SQL_TYPES[column.type]}) AS {column.name}"
+            for column in TABLES[table].columns
+            if column.name not in there
+        ]
+        columns = ", ".join(["older.*", *lacking])
+        return f"(SELECT {columns} FROM {name} AS older) AS {table}"  # noqa: S608 - names only
 
 
 def _member(row: Sequence[Any], roles: Sequence[str]) -> Member:

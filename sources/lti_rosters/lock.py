@@ -8,6 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from .errors import BusyError, DestinationError, Interrupted
+from .working import PRIVATE_FILE, make_private
 
 POLL = 0.2  # seconds between two looks at a lock that another run holds
 
@@ -24,9 +25,9 @@ def alone(
 
     Raises Interrupted when *stop* is set while it waits, and DestinationError where no lock can be made.
     """
-    lock = FileLock(directory / "run.lock")
+    lock = FileLock(directory / "run.lock", mode=PRIVATE_FILE)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_private(directory)
         _acquire(lock, directory.name, None if not is_patient else on_wait, stop or threading.Event())
     except OSError as error:
         raise DestinationError(

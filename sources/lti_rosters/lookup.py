@@ -22,6 +22,7 @@ from .errors import ConfigurationError
 
 SECTIONS = ("sources", "lti_rosters")
 REGISTRATIONS = "registrations"
+PIPELINE = "lti_rosters"  # the pipeline of our commands: its name may stand before its settings
 ENVIRONMENT = "Environment Variables"  # the name of dlt's provider
 PLACEHOLDER = "<configure me>"  # what `dlt init` writes where a value is due
 
@@ -73,7 +74,7 @@ class Lookup:
 
     @classmethod
     def active(cls) -> "Lookup":
-        """Take the providers of dlt's active run context, and the active pipeline if there is one.
+        """Take the providers of dlt's active run context, and the active pipeline, or that of our commands.
 
         Raises ConfigurationError when a file of settings is no TOML.
         """
@@ -86,7 +87,7 @@ class Lookup:
         if not pipeline and container[PipelineContext].is_active():
             pipeline = container[PipelineContext].pipeline().pipeline_name
         usable = tuple(provider for provider in providers if provider.supports_sections)
-        return cls(usable, (pipeline, None) if pipeline else (None,))
+        return cls(usable, (pipeline or PIPELINE, None))
 
     def setting(self, name: str, registration: str | None = None, *, secret: bool = False) -> Found | None:
         """Return the setting *name* under its exact name; None when nobody gives it.

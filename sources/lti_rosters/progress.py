@@ -15,6 +15,7 @@ from .sync import BROKEN, Sync
 LOG_EVERY = 10.0  # seconds between two log lines of a registration
 STEPS = {
     "wait": "Another run is at work in this directory: waiting for it to end.",
+    "wait_load": "Another run is loading into this warehouse: waiting for it to end.",
     "read": "Reading rosters …",
     "models": "Building the models …",
 }

@@ -12,18 +12,28 @@ from .catalogue import ContextEntry
 from .claims import Claims
 from .container import Member
 from .differences import FALLBACK, applied, check_at_rest
-from .errors import Interrupted, LtiRostersError, NotFoundError, UnreachableError
+from .errors import (
+    DestinationError,
+    Interrupted,
+    LtiRostersError,
+    MalformedError,
+    NotFoundError,
+    UnreachableError,
+)
 from .fingerprint import context_key
 from .ledger import ContextFacts, Ledger
 from .nrps import Sheet
 from .registration import Registration
-from .roster import Reading, Roster, Rules, read_pages, read_roster
+from .roster import Reading, Roster, Rules, is_large_drop, read_pages, read_roster
 from .sync import COMPLETE, DIFFERENCES, DUPLICATE_CONTEXT, READ, UNCHANGED, Sync, now, stored_url
 from .transport import Effort
 
 log = logging.getLogger(__name__)
 
 SILENT = 10  # courses in a row without an answer: from then on each is asked once, without repeats
+GIVEN_UP = 30  # courses in a row: from then on one a minute is asked, the others fail without a request
+PROBING_PAUSE = 60.0  # seconds
+SILENCE = frozenset({"unreachable", "timeout", "throttled"})  # error types
 
 
 class Pages(Protocol):
@@ -69,9 +79,13 @@ class Reader:
     ledger: Ledger
     claims: Claims
     is_full: bool = False  # write even what is unchanged
+    shared_urls: frozenset[str] = (
+        frozenset()
+    )  # as stored, of several entries: they tell no course from another
     clock: Callable[[], float] = time.monotonic
     _by_url: dict[str, ContextFacts] = field(default_factory=dict)
     _silent: int = 0
+    _probe_at: float = 0.0
 
     def __post_init__(self) -> None:
         # A URL that names another course now was a delisted one's before: the listed one goes first.
@@ -82,7 +96,7 @@ class Reader:
     def facts(self, entry: ContextEntry) -> ContextFacts:
         """What is known of *entry* before it is read: its row of `contexts`, or the catalogue's own words."""
         url = stored_url(entry.memberships_url)
-        known = self._by_url.get(url) if url else None
+        known = self._by_url.get(url) if url and url not in self.shared_urls else None
         context_id = entry.context_id or url or entry.where
         key = context_key(self.registration.name, context_id)
         known = known or self.ledger.contexts.get(key)
@@ -105,22 +119,43 @@ class Reader:
         sync = self._sync(entry, effort)
         before = sync.facts
         try:
+            self._check_silence()
             self._read(index, entry, sync)
-        except Interrupted:
+        except (Interrupted, DestinationError):
             raise
         except _DuplicateContext:
             self._note_duplicate(sync)
         except LtiRostersError as error:
-            sync.fail(error, page_read=sync.pages_read > 0)
+            if self._is_spoken_for(index, sync):
+                self._note_duplicate(sync)
+            else:
+                sync.fail(error, page_read=sync.pages_read > 0)
         except Exception as error:  # one failure stays one failure, a fault of our own included
             self._note_bug(sync, error)
         finally:
             self.claims.tell(index, None)
         if sync.outcome not in READ:
             self._keep_identity(sync, before)
-        self._silent = self._silent + 1 if sync.error_type == UnreachableError.error_type else 0
+        self._silent = self._silent + 1 if sync.error_type in SILENCE else 0
         sync.finished_at = now()
         return sync
+
+    def _is_spoken_for(self, index: int, sync: Sync) -> bool:
+        """Whether an earlier entry is the context that this one fails to read: then its failure says nothing."""
+        self.claims.tell(index, None)
+        return not self.claims.is_first(index, sync.facts.context_id)
+
+    def _check_silence(self) -> None:
+        """Spare a platform that has answered nobody for long, and the other registrations the waiting for it."""
+        if self._silent < GIVEN_UP:
+            return
+        if self.clock() < self._probe_at:
+            raise UnreachableError(
+                f"not asked: the platform answered none of the last {GIVEN_UP} courses.",
+                where=self.registration.name,
+                remedy="The next run tries again.",
+            )
+        self._probe_at = self.clock() + PROBING_PAUSE
 
     def _sync(self, entry: ContextEntry, effort: Effort) -> Sync:
         facts = self.facts(entry)
@@ -172,8 +207,15 @@ class Reader:
         if url is None:
             return None
 
+        told(None)
+        context_id = sync.facts.context_id
+
+        def same(named: str | None) -> None:
+            if named not in (None, context_id):
+                raise MalformedError("the differences are those of another context.")
+
         def changed() -> Reading:
-            return read_pages(_counted(self.pages(entry, sync.effort, url), sync), rules, on_context=told)
+            return read_pages(_counted(self.pages(entry, sync.effort, url), sync), rules, on_context=same)
 
         def walk() -> Reading:
             changes = changed()
@@ -182,11 +224,14 @@ class Reader:
             changes.differences_url = changes.differences_url or url
             return applied(self.ledger.members(sync.facts.context_key), changes)
 
+        roster: Roster | None
         try:
             roster = read_roster(
                 walk, lambda _: self._in_force(sync), replace(rules, confirm_departures=False)
             )
         except FALLBACK:
+            roster = None
+        if roster is None or is_large_drop(roster):  # which only a second look may confirm
             sync.pages_read = 0
             return None
         sync.mode = DIFFERENCES
@@ -210,12 +255,18 @@ class Reader:
         if key == before.context_key:
             return
         known = self.ledger.contexts.get(key)
-        first_seen_at = known.first_seen_at if known else before.first_seen_at
-        sync.facts = replace(before, context_key=key, context_id=context_id, first_seen_at=first_seen_at)
+        # What is known of another course that was read says nothing of this one.
+        own = (
+            replace(before, label=None, title=None, types=None)
+            if before.context_key in self.ledger.in_force
+            else before
+        )
+        sync.facts = replace(own, context_key=key, context_id=context_id)
         if known is not None:  # it has moved to another URL, under which nothing of it is known
-            sync.facts.label = before.label or known.label
-            sync.facts.title = before.title or known.title
-            sync.facts.types = before.types or known.types
+            sync.facts.first_seen_at = known.first_seen_at
+            sync.facts.label = known.label or own.label
+            sync.facts.title = known.title or own.title
+            sync.facts.types = known.types or own.types
         # A row under the catalogue's id stands only until the first reading; a course that was read stays.
         if before.context_key in self.ledger.contexts and before.context_key not in self.ledger.in_force:
             sync.placeholder = before.context_key

@@ -99,6 +99,7 @@ def read_roster(
 def _confirmed(read: Callable[[], Reading], reading: Reading, previous: Previous, rules: Rules) -> Roster:
     """Read again until nobody is missing any more, or until a list at rest shows who is.
 
+    A list that never rests shows who came, not who left: then whoever is missing stays.
     Somebody on two pages means that somebody else may have been on none: in every reading where pages are cut
     from another order each time (Sakai). Doubles in the order of the reading before are but two enrolments.
     """
@@ -111,28 +112,26 @@ def _confirmed(read: Callable[[], Reading], reading: Reading, previous: Previous
         roster = _roster(reading, previous, rules, readings=readings)
         if is_at_rest or not roster.departures:
             return roster
-    raise MalformedError(
-        f"the list moved during each of {MOST_READINGS} readings, so nobody can tell who left.",
-        remedy="Leave out page_size where it is set: the platform may order its list anew for each page.",
-    )
+    return _roster(reading, previous, rules, readings=MOST_READINGS, holds_back=True)
 
 
 def read_pages(
     sheets: Iterable[Sheet], rules: Rules, *, on_context: Callable[[str | None], None] = lambda _: None
 ) -> Reading:
-    """Walk *sheets* to their end. *on_context* hears the context id as soon as the first page tells it.
+    """Walk *sheets* to their end. *on_context* hears the context id of the first page, and of the first that tells one.
 
     Raises LoopedError, TooLargeError and MalformedError where the walk cannot be trusted to be whole.
     """
     reading = Reading()
     seen: set[str] = set()
     led_here: str | None = None
-    empty_in_a_row = 0
+    fruitless = 0  # pages in a row
     for sheet in sheets:
-        page = sheet.page
+        page, was_named = sheet.page, reading.context_id is not None
         brought = _take(reading, page, rules)
         if reading.pages == 1:
             reading.differences_url = sheet.differences_url
+        if reading.pages == 1 or (reading.context_id is not None and not was_named):
             on_context(reading.context_id)
         if sheet.next_url is None:
             break
@@ -143,11 +142,13 @@ def read_pages(
             raise _looped("a next link that was followed before")
         seen.add(sheet.next_url)
         led_here = sheet.next_url
-        empty_in_a_row = 0 if page.members or page.malformed else empty_in_a_row + 1
-        if (page.members and not brought and not page.malformed) or empty_in_a_row > MOST_EMPTY_PAGES:
+        fruitless = 0 if brought else fruitless + 1
+        if (page.members and not brought and not page.malformed) or fruitless > MOST_EMPTY_PAGES:
             raise _looped("pages that bring nobody new")
         if reading.pages >= rules.max_pages:
-            raise TooLargeError(f"the roster has more than {rules.max_pages} pages.", remedy="Raise max_pages.")
+            raise TooLargeError(
+                f"the roster has more than {rules.max_pages} pages.", remedy="Raise max_pages."
+            )
     _check_malformed(reading)
     return reading
 
@@ -170,11 +171,16 @@ def _take(reading: Reading, page: Page, rules: Rules) -> bool:
     reading.doubles += doubles
     if doubles and before and doubles > _doubles_within(page):
         reading.is_unstable = True
-    if rules.max_members is not None and len(members) > rules.max_members:
+    _check_size(len(members), rules)
+    return brought > 0
+
+
+def _check_size(members: int, rules: Rules) -> None:
+    """A larger roster is refused, never cut (design §5, max_members)."""
+    if rules.max_members is not None and members > rules.max_members:
         raise TooLargeError(
             f"the roster has more than {rules.max_members} members.", remedy="Raise max_members to read it."
         )
-    return brought > 0
 
 
 def _doubles_within(page: Page) -> int:
@@ -214,35 +220,51 @@ def _looped(what: str) -> LoopedError:
     )
 
 
-def _roster(reading: Reading, previous: Previous, rules: Rules, *, readings: int) -> Roster:
-    """Filter, add whom the filter cannot see, hash and compare."""
+def _roster(
+    reading: Reading, previous: Previous, rules: Rules, *, readings: int, holds_back: bool = False
+) -> Roster:
+    """Filter, compare with the roster in force, add whom this reading says nothing about.
+
+    Who is missing stays where *holds_back* says so, and where as many entries could not be read: each of them
+    may be one of the missing.
+    """
     on_it = [member for member in reading.members.values() if member.status != "Deleted"]
     if rules.role is not None:
         on_it = [member for member in on_it if _matches(member, rules.role)]
-    hashes = [row_hash(member) for member in on_it]
-    content = roster_hash(hashes, (rules.identity, None, rules.role))
-    rows = list(zip(on_it, hashes, strict=True))
+    rows = [(member, row_hash(member)) for member in on_it]
+    content = _content(rows, rules)
     if content == previous.roster_hash:
         return Roster(reading, rows, content, True, readings)
     present = {member.user_id for member in on_it}
-    if rules.role is None:
-        before = previous.people()
-    else:
-        seen, others = _split(previous.members(), rules.role)
-        before = frozenset(hash(member.user_id) for member in seen)
-        rows += [(member, row_hash(member)) for member in others if member.user_id not in present]
+    seen, others = _split(previous.members(), rules.role) if rules.role else (None, [])
+    before = previous.people() if seen is None else frozenset(hash(member.user_id) for member in seen)
     now = {hash(user_id) for user_id in present}
+    departures = len(before - now)
+    if departures and (holds_back or departures <= reading.malformed):
+        held_back = previous.members() if seen is None else seen
+        rows += _absent(held_back, present)
+        departures, content = 0, _content(rows, rules)
+    rows += _absent(others, present)
+    _check_size(len(rows), rules)
     return Roster(
         reading,
         rows,
         content,
-        False,
+        content == previous.roster_hash,
         readings,
-        departures=len(before - now),
+        departures=departures,
         arrivals=len(now - before),
         before=len(before),
         shown=len(on_it),
     )
+
+
+def _content(rows: Iterable[tuple[Member, str]], rules: Rules) -> str:
+    return roster_hash([hashed for _, hashed in rows], (rules.identity, None, rules.role))
+
+
+def _absent(members: Iterable[Member], present: set[str]) -> list[tuple[Member, str]]:
+    return [(member, row_hash(member)) for member in members if member.user_id not in present]
 
 
 def _split(members: list[Member], role: str) -> tuple[list[Member], list[Member]]:
@@ -262,6 +284,11 @@ def _is_doubtful(roster: Roster) -> bool:
     """
     if roster.reading.pages > 1 and (roster.departures or roster.reading.is_unstable):
         return True
+    return is_large_drop(roster)
+
+
+def is_large_drop(roster: Roster) -> bool:
+    """Whether twenty people and a third of the roster are gone, or everybody is (design §5, departures)."""
     is_large = roster.departures >= LARGE_DROP and roster.departures * LARGE_DROP_SHARE >= roster.before
     is_emptied = roster.before > 0 and roster.shown == 0
     return is_large or is_emptied

@@ -19,6 +19,7 @@ __all__ = ["Fault", "Options", "Registration", "Settings", "explain", "read_sett
 
 IDENTITIES = ("keep", "pseudonymize", "drop")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+NO_REGISTRATION = "There is no registration."
 MOST_TOLD = 20  # faults in one message: more do not fit on a screen
 
 
@@ -59,9 +60,13 @@ def read_settings(
     names, unfit = _names(everywhere)
     amiss += unfit + misspelt_identity(lookup) + [str(fault) for fault in everywhere.faults]
     amiss += not_there("registration", only, names)
+    chosen = tuple(name for name in names if not only or name in only)
+    if unfit:
+        fit = tuple(name for name in chosen if NAME.fullmatch(name))
+        rest = _read_each(lookup, identity, fit, (shared, arguments, _given(contexts)), ())
+        amiss += [str(fault) for faults in rest.faulty.values() for fault in faults]
     if amiss:
         raise ConfigurationError(_listed(amiss))
-    chosen = tuple(name for name in names if not only or name in only)
     given = _contexts(contexts, names, chosen)
     unknown = tuple(dict.fromkeys([*unknown_shared(lookup), *unknown_of_registrations(lookup)]))
     return _read_each(lookup, identity, chosen, (shared, arguments, given), unknown)
@@ -142,14 +147,22 @@ def _arguments(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]
 
 def _names(everywhere: Reading) -> tuple[tuple[str, ...], list[str]]:
     """Return the registrations' names, those of the files first, and what is wrong with them."""
-    names: dict[str, None] = {}
-    for _, table in everywhere.lookup.tables():
-        names |= {name: None for name, value in table.items() if isinstance(value, Mapping)}
-    names |= dict.fromkeys(everywhere.value("registration_names", read.names) or ())
+    names: dict[str, str] = {}  # by name where it stands
+    for place, table in everywhere.lookup.tables():
+        above = ".".join(part for part in (place.pipeline, *place.sections, REGISTRATIONS) if part)
+        names |= {
+            name: f"the table [{above}.{read.shown(name)}] in .dlt"
+            for name, value in table.items()
+            if isinstance(value, Mapping)
+        }
+    listed = everywhere.found("registration_names")
+    place = listed.place if listed else Place("registration_names")
+    at = place.environment() if listed and listed.is_from_environment else place.toml()
+    names = dict.fromkeys(everywhere.value("registration_names", read.names) or (), at) | names
     amiss = [
         f"{read.shown(name)} cannot name a registration: a name has lower-case letters, digits, underscores "
-        "and begins with a letter."
-        for name in names
+        f"and begins with a letter. Mend {at}."
+        for name, at in names.items()
         if not NAME.fullmatch(name)
     ]
     amiss += [
@@ -161,7 +174,7 @@ def _names(everywhere: Reading) -> tuple[tuple[str, ...], list[str]]:
     if not names and not amiss and not everywhere.faults:
         place = Place("client_id", "canvas")
         amiss.append(
-            "There is no registration. Add a table such as [sources.lti_rosters.registrations.canvas] to "
+            f"{NO_REGISTRATION} Add a table such as [sources.lti_rosters.registrations.canvas] to "
             f".dlt/config.toml, or name those of the environment: "
             f"{Place('registration_names').environment()}=canvas with {place.environment()} and so on."
         )

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dlt
@@ -18,7 +19,7 @@ from .ledger import ContextFacts, Ledger, read_ledger
 from .roles import held, read_role, vocabulary
 from .roster import Roster
 from .settings import Settings, read_settings
-from .sync import COMPLETE, Sync
+from .sync import COMPLETE, READ, Sync
 from .tables import TABLES, Table
 
 SECTION = "lti_rosters"
@@ -50,6 +51,7 @@ def lti_rosters(
     stop: threading.Event | None = None,
     on_plan: Callable[[Sequence[Plan]], None] | None = None,
     on_sync: Callable[[Sync], None] | None = None,
+    on_delisted: Callable[[str], None] | None = None,
     settings: Settings | None = None,
     **options: Any,
 ) -> Iterator[DltResource]:
@@ -67,6 +69,7 @@ def lti_rosters(
         stop: Set it to stop early: what is complete is loaded, the rest stays as it is.
         on_plan: Called once with what is going to be read.
         on_sync: Called with every sync as it ends.
+        on_delisted: Called with the registration of every course that the catalogue no longer names.
         settings: Settings made by the caller; then none are read, and *contexts*, *registrations* and
             *options* have no effect.
         options: The options of the settings (`role`, `page_size`, `concurrency`, …), for all registrations.
@@ -87,15 +90,15 @@ def lti_rosters(
         if on_plan is not None:
             on_plan(chosen)
         with rarely_collected():
-            yield from _batches(harvest, on_sync or _ignore)
+            yield from _batches(harvest, on_sync or _ignore, on_delisted or _ignore)
 
     read = dlt.resource(rosters, name="rosters", selected=False)
     for table in TABLES.values():
         yield read | _transformer(table)
 
 
-def _ignore(sync: Sync) -> None:
-    """Without a listener, a sync is only written."""
+def _ignore(told: object) -> None:
+    """Without a listener, what happens is only written."""
 
 
 def _transformer(table: Table) -> Any:
@@ -145,26 +148,44 @@ def _sql_client() -> SqlClientBase[Any] | None:
         return None
 
 
-def _batches(harvest: Harvest, on_sync: Callable[[Sync], None]) -> Iterator[Batch]:
+def _batches(
+    harvest: Harvest, on_sync: Callable[[Sync], None], on_delisted: Callable[[str], None]
+) -> Iterator[Batch]:
     """Turn the syncs of *harvest* into batches of rows; what is unchanged brings no row but its sync's."""
     gatherer = Gatherer(dlt.current.load_package_state()["load_id"])
     ledger = harvest.ledger
     known_roles = {row[0] for row in ledger.roles}
+    unread: dict[str, ContextFacts] = {}
+    read: set[str] = set()
     _add_registrations(gatherer, harvest.made, ledger)
     for sync in harvest.syncs():
         gatherer.add_row("roster_syncs", sync.row())
         if sync.placeholder is not None:
             _remove_context(gatherer, sync.placeholder, sync.facts.registration)
-        if not sync.is_duplicate:
+        if sync.outcome in READ and not sync.is_duplicate:
             _add_context(gatherer, sync.facts, ledger)
+            read.add(sync.facts.context_key)
+        elif not sync.is_duplicate:
+            unread[sync.facts.context_key] = sync.facts
         if sync.outcome == COMPLETE and sync.roster is not None:
             _add_unknown_roles(gatherer, sync.facts.registration, sync.roster, known_roles)
             yield from gatherer.add(_written(sync.facts, sync, sync.roster))
         on_sync(sync)
     _add_vocabulary(gatherer, ledger)
+    for key in unread.keys() - read:
+        _add_context(gatherer, _unread(unread[key], ledger), ledger)
     for facts in harvest.delisted():
         _add_context(gatherer, facts, ledger)
+        on_delisted(facts.registration)
     yield from gatherer.flush()
+
+
+def _unread(facts: ContextFacts, ledger: Ledger) -> ContextFacts:
+    """The row of a context whose reading failed: it is in the catalogue again, and else as it was (design §2)."""
+    known = ledger.contexts.get(facts.context_key)
+    if known is None or facts.context_key not in ledger.in_force:
+        return facts
+    return replace(known, delisted_at=None)
 
 
 def _written(facts: ContextFacts, sync: Sync, roster: Roster) -> Written:

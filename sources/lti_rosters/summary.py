@@ -19,6 +19,7 @@ MOST_FAILURES = 200  # told one by one; all of them are in roster_syncs
 PARTIAL, INTERRUPTED = 3, 130
 CONFIGURATION = 4
 COUNTED = ("members", "arrivals", "departures", "malformed_members", "duplicate_members")
+DELISTED = "delisted"
 EFFORT = ("requests", "retries", "throttles")
 OUTCOMES = (COMPLETE, UNCHANGED, FAILED, UNAVAILABLE, TOO_LARGE)
 
@@ -33,7 +34,7 @@ class Tally:
 
     def document(self) -> dict[str, Any]:
         """Return the counts by name."""
-        names = (*OUTCOMES, *COUNTED, *EFFORT)
+        names = (*OUTCOMES, DELISTED, *COUNTED, *EFFORT)
         return {"contexts": self.contexts, **{name: self.counts[name] for name in names}}
 
 
@@ -78,6 +79,10 @@ class Journal:
         if sync.outcome not in READ:
             self._add_failure(sync)
 
+    def delisted(self, registration: str) -> None:
+        """Count a course that the catalogue of *registration* no longer names."""
+        self.tallies.setdefault(registration, Tally()).counts[DELISTED] += 1
+
     @property
     def contexts(self) -> int:
         """How many courses were to be read."""
@@ -112,10 +117,18 @@ class Journal:
             },
             "totals": {name: totals[name] for name in Tally().document()},
             "failures": self.failures,
-            "warnings": self.warnings,
+            "warnings": [*self.warnings, *self._emptied()],
             "error": None,
             **more,
         }
+
+    def _emptied(self) -> list[str]:
+        """Warn of catalogues without a course where there were some: seldom is that meant."""
+        return [
+            f"The catalogue of {name} is empty; every course that it had is delisted ({tally.counts[DELISTED]:,})."
+            for name, tally in self.tallies.items()
+            if tally.counts[DELISTED] and not tally.contexts
+        ]
 
     def _add_failure(self, sync: Sync) -> None:
         if len(self.failures) < MOST_FAILURES:

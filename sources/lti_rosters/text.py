@@ -11,6 +11,7 @@ from rich.text import Text
 MOST_LINES = 14  # of failures, so that all of it stays on one screen; the document and roster_syncs hold more
 MOST_TOLD = 4  # warnings, and rows of a catalogue that cannot be read
 COUNTED = ("contexts", "complete", "unchanged", "failed", "unavailable", "members", "arrivals", "departures")
+GAP = 2  # between columns
 SAID = {"arrivals": "joined", "departures": "left"}  # in the words of the models
 
 
@@ -35,6 +36,18 @@ def print_result(document: Mapping[str, Any], out: Console, err: Console) -> Non
         out.print(Text(_closing(document), style="bold"))
     else:
         err.print(Text(f"Nothing was read or loaded. Exit {document['exit_status']}.", style="bold"))
+
+
+def print_models(document: Mapping[str, Any], out: Console, err: Console) -> None:
+    """Print which models were built: how many, and what is to be said of them."""
+    _print_lines(document["warnings"], "!", "yellow", out)
+    if document["error"]:
+        print_error(document["error"], err)
+    if document["models"]:
+        told = f"Built {_counted(len(document['models']), 'model')} in {document['seconds']:.1f} s."
+        out.print(Text(told, style="bold"))
+    else:
+        err.print(Text(f"No model was built. Exit {document['exit_status']}.", style="bold"))
 
 
 def print_error(error: Mapping[str, Any], console: Console) -> None:
@@ -72,20 +85,22 @@ def plain(text: object) -> str:
     return "".join(each if each.isprintable() or each == "\n" else "\ufffd" for each in str(text))
 
 
-def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, width: int) -> Table:
     """A plain table for results, a line a row: numbers stand to the right, nothing known is an empty cell.
 
-    Where the screen is too narrow the widest column of texts is shortened, and no other.
+    Where *width*, in columns of the screen, is too narrow the widest column of texts is shortened, and no other.
     """
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, GAP, 0, 0))
     texts = [["" if value is None else plain(value) for value in row] for row in rows]
     widths = [max(map(cell_len, [name, *column])) for name, *column in zip(columns, *texts, strict=True)]
     numeric = [any(isinstance(row[index], int | float) for row in rows) for index in range(len(columns))]
-    widest = max(width for width, is_number in zip(widths, numeric, strict=True) if not is_number)
-    for name, width, is_number in zip(columns, widths, numeric, strict=True):
-        least = None if width == widest else width
-        justify: Literal["left", "right"] = "right" if is_number else "left"
-        table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis", min_width=least)
+    widest = max((size, index) for index, size in enumerate(widths) if not numeric[index])[1]
+    # Measured here: a table of rich would take from every column that does not wrap.
+    left = width - sum(widths) + widths[widest] - GAP * len(columns)
+    for index, name in enumerate(columns):
+        justify: Literal["left", "right"] = "right" if numeric[index] else "left"
+        most = max(1, left) if index == widest else None
+        table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis", max_width=most)
     for row in texts:
         table.add_row(*map(Text, row))
     return table
@@ -150,7 +165,10 @@ def _closing(document: Mapping[str, Any]) -> str:
         )
     else:
         told = f"Read no course{told}; every roster stays as it was."
-    sentences = [told, f"{_counted(totals['requests'], 'request')}, {document['seconds']:.1f} s."]
+    sentences = [told]
+    if totals["delisted"]:
+        sentences.append(f"{_counted(totals['delisted'], 'course')} delisted: no longer in the catalogue.")
+    sentences.append(f"{_counted(totals['requests'], 'request')}, {document['seconds']:.1f} s.")
     if document["is_dry"]:
         sentences.append("Nothing was loaded (--dry-run).")
     elif document["error"] and not document["load_ids"]:

@@ -1,12 +1,16 @@
 {#
   A raw table, or no rows of its shape while dlt has not created it: dlt creates a table with its first row,
-  so a warehouse whose first readings all failed has contexts and syncs, but no memberships.
+  so a warehouse whose first readings all failed has contexts and syncs, but no memberships. Likewise a column
+  that an older version did not write is null until dlt adds it, with the next row of its table.
   The columns and their types are those of the source's description.
 #}
 {% macro raw(table, is_required=false) %}
   {%- set relation = source('lti_raw', table) -%}
-  {%- if not execute or load_relation(relation) is not none -%}
+  {%- if not execute -%}
     {{ return(relation) }}
+  {%- endif -%}
+  {%- if load_relation(relation) is not none -%}
+    {{ return(lti_rosters.with_every_column(relation, table)) }}
   {%- endif -%}
   {%- if is_required -%}
     {{ exceptions.raise_compiler_error('No roster has been loaded yet: there is no table ' ~ relation) }}
@@ -16,19 +20,40 @@
 
 
 {% macro no_rows(table) %}
+  {{ return('(select ' ~ lti_rosters.nulls(lti_rosters.raw_columns(table)) | join(', ') ~ ' where 1 = 0)') }}
+{% endmacro %}
+
+
+{% macro with_every_column(relation, table) %}
+  {%- set there = adapter.get_columns_in_relation(relation) | map(attribute='name') | map('lower') | list -%}
+  {%- set lacking = lti_rosters.raw_columns(table) | rejectattr('name', 'in', there) | list -%}
+  {%- if not lacking -%}
+    {{ return(relation) }}
+  {%- endif -%}
+  {%- set columns = ['older.*'] + lti_rosters.nulls(lacking) -%}
+  {{ return('(select ' ~ columns | join(', ') ~ ' from ' ~ relation ~ ' as older)') }}
+{% endmacro %}
+
+
+{% macro raw_columns(table) %}
+  {%- set described = graph.sources.values()
+      | selectattr('package_name', 'equalto', 'lti_rosters')
+      | selectattr('name', 'equalto', table)
+      | first -%}
+  {{ return(described.columns.values() | list) }}
+{% endmacro %}
+
+
+{% macro nulls(columns) %}
   {%- set types = {
       'text': dbt.type_string(),
       'boolean': dbt.type_boolean(),
       'bigint': dbt.type_bigint(),
       'timestamptz': lti_rosters.type_timestamptz(),
   } -%}
-  {%- set described = graph.sources.values()
-      | selectattr('package_name', 'equalto', 'lti_rosters')
-      | selectattr('name', 'equalto', table)
-      | first -%}
-  {%- set columns = [] -%}
-  {%- for column in described.columns.values() -%}
-    {%- do columns.append('cast(null as ' ~ types[column.data_type] ~ ') as ' ~ column.name) -%}
+  {%- set found = [] -%}
+  {%- for column in columns -%}
+    {%- do found.append('cast(null as ' ~ types[column.data_type] ~ ') as ' ~ column.name) -%}
   {%- endfor -%}
-  {{ return('(select ' ~ columns | join(', ') ~ ' where 1 = 0)') }}
+  {{ return(found) }}
 {% endmacro %}

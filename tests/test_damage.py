@@ -1,0 +1,247 @@
+"""A damaged working directory: the next run says so, mends it, and everything is there."""
+
+import gzip
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from commands import carried_out
+from lti_rosters.destination import FINISHED, GIVEN_UP
+from lti_rosters.reference_platform import member
+from lti_rosters.working import LOST
+from school import School
+from test_run import leave_pending
+
+ADA = member("ada", name="Ada Larkspur", email="ada@lab.example")
+
+
+def cut(path: Path) -> None:
+    """Leave the first half of *path*, as a full disk does."""
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def garble(path: Path) -> None:
+    """Put bytes that mean nothing in the place of *path*."""
+    path.write_bytes(b"\xff\x00 no JSON {")
+
+
+def remove(path: Path) -> None:
+    """Remove *path*, whatever it is."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def become_a_file(path: Path) -> None:
+    """Put a file in the place of the directory *path*."""
+    shutil.rmtree(path)
+    path.write_text("in the way")
+
+
+def folder(school: School) -> Path:
+    """Where dlt keeps what it knows."""
+    return school.directory / ".lti_rosters/lti_rosters"
+
+
+def packages(school: School) -> list[Path]:
+    """The pending packages."""
+    return [*folder(school).glob("normalize/extracted/*"), *folder(school).glob("load/normalized/*")]
+
+
+def rows_left(school: School) -> list[Path]:
+    """Files of the working directory that hold a member's name."""
+    files = [path for path in (school.directory / ".lti_rosters").rglob("*") if path.is_file()]
+    return [path for path in files if b"Larkspur" in unpacked(path)]
+
+
+def unpacked(path: Path) -> bytes:
+    """What is in the file *path*."""
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (OSError, EOFError):
+        return path.read_bytes()
+
+
+DAMAGE = [
+    ("state.json", cut),
+    ("state.json", garble),
+    ("state.json", remove),
+    ("schemas/lti_rosters.schema.json", cut),
+    ("schemas/lti_rosters.schema.json", remove),
+    ("schemas", remove),
+    ("load/.version", garble),
+    ("load/.version", remove),
+    ("normalize/.version", cut),
+    ("", become_a_file),
+]
+HARMLESS = [
+    ("load", remove),
+    ("normalize", remove),
+    ("normalize/extracted", remove),
+    ("load/normalized", remove),
+    ("", remove),
+]
+
+
+@pytest.mark.parametrize(("place", "damage"), DAMAGE)
+def test_a_damaged_directory_is_restored(school: School, place: str, damage: Callable[[Path], None]) -> None:
+    """Told once; what is unchanged is still known as such, what changed is loaded."""
+    school.add("c1", [ADA])
+    course = school.add("c2", ["ben"])
+    carried_out(school)
+    damage(folder(school) / place)
+    course.members = [member("eve")]
+
+    told, later = carried_out(school), carried_out(school)
+
+    assert (told["exit_status"], told["error"]) == (0, None)
+    assert [line for line in told["warnings"] if "damaged" in line] == told["warnings"] != []
+    assert (told["totals"]["complete"], told["totals"]["unchanged"]) == (1, 1)
+    assert school.members("c2") == {"eve"}
+    assert (later["exit_status"], later["warnings"]) == (0, [])
+
+
+@pytest.mark.parametrize(("place", "damage"), HARMLESS)
+def test_what_dlt_makes_anew_is_no_damage(school: School, place: str, damage: Callable[[Path], None]) -> None:
+    """Folders without anything in them may be missing."""
+    course = school.add("c1", ["ben"])
+    carried_out(school)
+    damage(folder(school) / place)
+    course.members = [member("eve")]
+
+    told = carried_out(school)
+
+    assert (told["exit_status"], told["warnings"], school.members("c1")) == (0, [], {"eve"})
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("normalized", [True, False])
+@pytest.mark.parametrize(("place", "damage"), [DAMAGE[1], DAMAGE[2], DAMAGE[3], DAMAGE[6]])
+def test_a_package_that_can_be_read_is_loaded_all_the_same(
+    school: School, place: str, damage: Callable[[Path], None], normalized: bool, is_first: bool
+) -> None:
+    """What dlt knows is damaged, the package is not: what the killed run saw is in the history."""
+    course = school.add("c1", ["ann"])
+    if not is_first:
+        carried_out(school)
+    course.members = [ADA]
+    leave_pending(school, normalized=normalized)
+    path = folder(school) / place
+    if path.exists():  # an extracted package of a first run knows no load/
+        damage(path)
+    course.members = [member("eve")]
+
+    told = carried_out(school)
+
+    assert (told["exit_status"], told["error"]) == (0, None)
+    assert told["warnings"][-1] == FINISHED
+    assert school.sql(
+        "SELECT DISTINCT user_id FROM membership_log WHERE user_id IN ('ada', 'eve')  ORDER BY 1"
+    ) == [
+        ("ada",),
+        ("eve",),
+    ]
+    assert (school.members("c1"), rows_left(school)) == ({"eve"}, [])
+
+
+@pytest.mark.parametrize("normalized", [True, False])
+@pytest.mark.parametrize(
+    ("pattern", "damage"),
+    [
+        ("schema.json", cut),
+        ("load_package_state.json", garble),
+        ("new_jobs/memberships.*", cut),
+        ("new_jobs", remove),
+        ("started_jobs", remove),
+    ],
+)
+def test_a_package_that_cannot_be_read_is_told_and_deleted(
+    school: School, pattern: str, damage: Callable[[Path], None], normalized: bool
+) -> None:
+    """It says that something was lost; the roster of today is loaded; nothing of it lies about."""
+    course = school.add("c1", ["ann"])
+    carried_out(school)
+    course.members = [ADA]
+    leave_pending(school, normalized=normalized)
+    (package,) = packages(school)
+    for path in package.glob(pattern):
+        damage(path)
+    course.members = [member("eve")]
+
+    told, later = carried_out(school), carried_out(school)
+
+    assert (told["exit_status"], told["warnings"]) == (0, [LOST])
+    assert (school.members("c1"), packages(school), rows_left(school)) == ({"eve"}, [], [])
+    assert (later["totals"]["unchanged"], later["warnings"]) == (1, [])
+
+
+def test_a_package_that_the_destination_refuses_is_given_up(school: School) -> None:
+    """Rows that only loading shows to be garbled do not stand in the way of every later run."""
+    course = school.add("c1", ["ann"])
+    carried_out(school)
+    course.members = [ADA]
+    leave_pending(school, normalized=True)
+    (package,) = packages(school)
+    (path,) = package.glob("new_jobs/memberships.*.parquet")
+    size = path.stat().st_size
+    path.write_bytes(b"PAR1" + b"\x00" * (size - 8) + b"PAR1")
+    course.members = [member("eve")]
+
+    told, later = carried_out(school), carried_out(school)
+
+    assert told["error"] is None, told["error"]["what"]
+    assert told["warnings"] == [GIVEN_UP]
+    assert (school.members("c1"), packages(school), rows_left(school)) == ({"eve"}, [], [])
+    assert (later["totals"]["unchanged"], later["warnings"]) == (1, [])
+
+
+def test_the_note_of_the_destination_may_be_damaged(school: School) -> None:
+    """What says which destination a package is for is no reason to keep it from being loaded."""
+    course = school.add("c1", ["ann"])
+    carried_out(school)
+    course.members = [ADA]
+    leave_pending(school, normalized=True)
+    garble(school.directory / ".lti_rosters/destination.json")
+
+    told = carried_out(school)
+
+    assert (told["exit_status"], told["warnings"], school.members("c1")) == (0, [FINISHED], {"ada"})
+
+
+def test_the_working_directory_is_its_owners_alone(school: School) -> None:
+    """0700, and 0600 what we make in it; one that others could enter is shut."""
+    school.add("c1", ["ann"])
+    working = school.directory / ".lti_rosters"
+    working.mkdir(mode=0o755)
+
+    carried_out(school)
+
+    assert stat.S_IMODE(working.stat().st_mode) == 0o700
+    ours = {path.name: stat.S_IMODE(path.stat().st_mode) for path in working.iterdir() if path.is_file()}
+    assert ours == {"run.lock": 0o600, "destination.json": 0o600, "staging": 0o600}
+
+
+def test_finished_packages_do_not_pile_up(school: School) -> None:
+    """After years of nights there are a few, without rows."""
+    course = school.add("c1", [ADA])
+
+    for number in range(13):
+        course.members = [ADA, member(f"p{number}")]
+        carried_out(school)
+
+    done = list(folder(school).glob("load/loaded/*"))
+    assert (len(done), rows_left(school)) == (10, [])
+
+
+def test_staging_tables_are_gone_after_a_load(school: School) -> None:
+    """Not only emptied: the raw dataset is the one schema left."""
+    school.add("c1", [ADA])
+
+    carried_out(school)
+
+    found = school.sql(
+        "SELECT schema_name FROM duckdb_schemas() WHERE NOT internal AND schema_name LIKE 'lti%'"
+    )
+    assert found == [("lti_raw",)]

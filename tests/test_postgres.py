@@ -1,0 +1,240 @@
+"""Into a real PostgreSQL: the same tables as DuckDB's, loads side by side, a server that goes away."""
+
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from commands import carried_out, desk, ended
+from lti_rosters.reference_platform import member
+from lti_rosters.run import Watcher
+from postgres import Server, server
+from school import TABLES, School, crowd
+
+pytestmark = pytest.mark.slow
+OWN = {"sync_id", "roster_sync_id", "_dlt_load_id", "synced_at", "observed_at", "first_seen_at", "started_at"}
+OWN |= {"finished_at", "request_count"}  # what differs between two runs which read the same
+MODELS = {
+    "active_learners": "context_id, title, active_learners, inactive_learners, members, sync_state",
+    "current_memberships": "context_id, user_id, status, primary_role, is_learner, counts_as_active_learner",
+    "membership_history": "context_id, user_id, status, primary_role, is_active_learner, valid_to IS NULL",
+    "roster_changes": "context_id, user_id, change",
+    "active_learners_daily": "context_id, active_learners, joined, left_course, is_first_reading",
+    "courses": "context_id, sync_state",
+}
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Server]:
+    """One server for all tests of this file, each with a database of its own."""
+    directory = Path(tempfile.mkdtemp(prefix="lti-"))  # short, and the server's user can reach it
+    directory.chmod(0o755)
+    with server(directory / "pg") as running:
+        yield running
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def database(postgres: Server, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A fresh database, set as the destination's."""
+    name = f"d{abs(hash(request.node.name))}"
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", postgres.create(name))
+    return name
+
+
+def nights(school: School, run: Callable[[], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Two nights: one course changes, one is emptied, one stays, one appears."""
+    first = school.add(
+        "c1", [member("ann", email="ann@lab.example", nick="A"), member("ben", status="Inactive")]
+    )
+    second = school.add("c2", crowd(3))
+    school.add("c3", [member("zoë", roles=["Instructor"]), member("ann", roles=["Learner", "urn:x:odd"])])
+    told = [run()]
+    first.members = [member("ann", roles=["Instructor"]), member("eve")]
+    second.members = []
+    school.add("c4", crowd(2, "n"))
+    return [*told, run()]
+
+
+def described(table: str, school: School) -> str:
+    """The columns of a raw *table* that two runs have in common."""
+    names = [name for (name, *_) in school.sql(f"DESCRIBE {table}") if name not in OWN]
+    return ", ".join(sorted(names))
+
+
+def ordered(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows in an order that does not hang on a collation."""
+    return sorted(rows, key=repr)
+
+
+def test_postgres_holds_what_duckdb_holds(
+    school: School, postgres: Server, database: str, tool_key: Any, tmp_path: Path
+) -> None:
+    """Every raw table and every model, row by row, after two nights in which courses change."""
+    with School(tmp_path / "other", tool_key) as other:
+        other.register("canvas", school.platform, max_attempts=2)
+
+        def both() -> dict[str, Any]:
+            duck = carried_out(school, with_models=True)
+            post = carried_out(other, destination="postgres", with_models=True)
+            assert (duck["error"], post["error"]) == (None, None)
+            assert duck["totals"] == post["totals"]
+            return post
+
+        told = nights(school, both)
+
+    assert [night["destination"] for night in told] == ["postgres", "postgres"]
+    assert (told[1]["totals"]["complete"], told[1]["totals"]["unchanged"]) == (3, 1)
+    for table in TABLES:
+        query = f"SELECT {described(table, school)} FROM {table}"
+        assert ordered(postgres.sql(database, query)) == ordered(school.sql(query)), table
+    for model, columns in MODELS.items():
+        query = f"SELECT {columns} FROM lti.{model}"
+        assert ordered(postgres.sql(database, query)) == ordered(school.sql(query)), model
+
+
+def schemas(postgres: Server, database: str) -> set[str]:
+    """The schemas of ours in *database*."""
+    rows = postgres.sql(database, "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'lti%'")
+    return {name for (name,) in rows}
+
+
+def test_staging_tables_are_gone_after_a_load(school: School, postgres: Server, database: str) -> None:
+    """The raw dataset alone is left."""
+    school.add("c1", ["ann"])
+
+    carried_out(school, destination="postgres")
+
+    assert schemas(postgres, database) == {"lti_raw"}
+
+
+def test_loads_from_two_directories_leave_each_other_alone(
+    school: School, postgres: Server, database: str, tmp_path: Path, tool_key: Any
+) -> None:
+    """Again and again at once, of the same courses: nobody twice, nobody missing, and no error."""
+    for number in range(6):
+        school.add(f"c{number}", crowd(40, f"c{number}u"))
+    with School(tmp_path / "other", tool_key) as other:
+        other.register("canvas", school.platform, max_attempts=2)
+        environment = {"DESTINATION__POSTGRES__CREDENTIALS": postgres.url(database)}
+        arguments = ("run", "--destination", "postgres", "--no-models", "--full", "--progress", "none")
+        with desk(school) as here, desk(other) as there:
+            here.call(*arguments, **environment)
+            for _ in range(4):
+                runs = [at.start(*arguments, **environment) for at in (here, there)]
+                assert [(each.status, each.err) for each in map(ended, runs)] == [(0, ""), (0, "")]
+
+    counts = postgres.sql(
+        database, "SELECT COUNT(*), COUNT(DISTINCT (context_key, user_id)) FROM memberships"
+    )
+    assert counts == [(240, 240)]
+    assert (
+        postgres.sql(
+            database,
+            "SELECT sync_id FROM roster_syncs JOIN membership_log USING (sync_id)"
+            " GROUP BY sync_id, member_count HAVING COUNT(DISTINCT user_id) <> member_count",
+        )
+        == []
+    )
+    assert postgres.sql(database, "SELECT COUNT(*) FROM roster_syncs") == [(6 * 9,)]
+    assert schemas(postgres, database) == {"lti_raw"}
+
+
+def test_a_load_waits_for_another_and_says_so(school: School, postgres: Server, database: str) -> None:
+    """While somebody else loads, the run reads, says that it waits, and loads when it may."""
+    school.add("c1", ["ann"])
+    carried_out(school, destination="postgres")
+    (key,) = {row[0] for row in held_by(school, postgres, database)}
+    other = psycopg2.connect(postgres.url(database))
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", (key,))
+    steps: list[str] = []
+
+    def note(step: str) -> None:
+        steps.append(step)
+        if step == "wait_load":
+            threading.Timer(0.3, other.close).start()
+
+    told = carried_out(school, destination="postgres", watcher=Watcher(on_step=note))
+
+    assert (told["exit_status"], "wait_load" in steps) == (0, True)
+
+
+def held_by(school: School, postgres: Server, database: str) -> list[tuple[int]]:
+    """The keys of the advisory locks that a run takes."""
+    found: list[tuple[int]] = []
+    done = threading.Event()
+    query = "SELECT ((classid::bigint << 32) | objid::bigint) FROM pg_locks WHERE locktype = 'advisory'"
+
+    def look() -> None:
+        while not done.is_set():
+            found.extend(postgres.sql(database, query))
+            time.sleep(0.005)
+
+    watching = threading.Thread(target=look)
+    watching.start()
+    carried_out(school, destination="postgres", is_full=True)
+    done.set()
+    watching.join()
+    return found
+
+
+@pytest.mark.parametrize("moment", ["read", "load"])
+def test_a_server_that_goes_away_is_told_and_made_good(
+    school: School, database: str, postgres: Server, moment: str
+) -> None:
+    """Stopped while the rosters are read, or while they are loaded: exit 9; the next run has everything."""
+    course = school.add("c1", ["ann", "ben"])
+    school.add("c2", crowd(30))
+    carried_out(school, destination="postgres")
+    course.members = [member("eve")]
+    working = school.directory / ".lti_rosters/lti_rosters/load/normalized"
+    done = threading.Event()
+
+    def cut() -> None:
+        while moment == "load" and not list(working.glob("*/new_jobs/*")) and not done.is_set():
+            time.sleep(0.001)
+        postgres.stop()
+
+    cutter = threading.Thread(target=cut)
+    watcher = Watcher(on_plan=lambda _: cutter.start())
+    if moment == "read":
+        watcher = Watcher(on_plan=lambda _: (cutter.start(), cutter.join())[0])
+
+    told = carried_out(school, destination="postgres", watcher=watcher)
+    done.set()
+    cutter.join()
+    postgres.start()
+    course.members = [member("eve"), member("fay")]
+    later = carried_out(school, destination="postgres", with_models=True)
+
+    assert (told["exit_status"], told["error"]["error_type"]) == (9, "destination")
+    assert "kept" in told["error"]["remedy"]
+    assert (later["exit_status"], later["error"]) == (0, None)
+    rows = postgres.sql(
+        database, "SELECT context_id, user_id FROM memberships WHERE context_id = 'c1' ORDER BY 2"
+    )
+    assert rows == [("c1", "eve"), ("c1", "fay")]
+    assert postgres.sql(database, "SELECT COUNT(*), COUNT(DISTINCT user_id) FROM memberships") == [(32, 32)]
+    assert postgres.sql(database, "SELECT DISTINCT user_id FROM membership_log WHERE user_id = 'eve'") == [
+        ("eve",)
+    ]
+
+
+def test_a_server_that_is_down_is_told(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit 9 before a roster is read, and no password in what is said."""
+    school.add("c1", ["ann"])
+    url = "postgresql://loader:of-tests-alone@127.0.0.1:9/rosters"
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", url)
+
+    told = carried_out(school, destination="postgres")
+
+    assert (told["exit_status"], told["error"]["error_type"]) == (9, "destination")
+    assert school.platform.roster_requests == []
+    assert "of-tests-alone" not in str(told)
