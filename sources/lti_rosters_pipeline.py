@@ -4,6 +4,8 @@ The registrations are read from `.dlt/config.toml` and `.dlt/secrets.toml`. Run 
 them; the other functions show how to load less.
 """
 
+import os
+
 import dlt
 
 from lti_rosters import lti_rosters
@@ -28,4 +30,7 @@ def load_one_course(registration: str, context_id: str) -> None:
 
 
 if __name__ == "__main__":
+    # Package files and staging tables hold members' data: have dlt empty them after a load.
+    os.environ.setdefault("LOAD__DELETE_COMPLETED_JOBS", "true")
+    os.environ.setdefault("LOAD__TRUNCATE_STAGING_DATASET", "true")
     load_all_rosters()

@@ -110,13 +110,19 @@ def server(directory: Path) -> Iterator[Server]:
 
 
 def binaries() -> Path:
-    """The newest installed PostgreSQL; Debian and Ubuntu keep its server off the PATH."""
+    """Where the programs of the newest installed PostgreSQL are."""
+    found = installed()
+    assert found, "PostgreSQL is not installed (on Debian: apt-get install postgresql)"
+    return found
+
+
+def installed() -> Path | None:
+    """The same, or None; Debian and Ubuntu keep the server off the PATH."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
     if found:
         return found[-1].parent
     path = shutil.which("postgres")
-    assert path, "PostgreSQL is not installed (on Debian: apt-get install postgresql)"
-    return Path(path).resolve().parent
+    return Path(path).resolve().parent if path else None
 
 
 def other() -> pwd.struct_passwd:

@@ -19,8 +19,8 @@ from lti_rosters import nrps
 from lti_rosters.answer import Answer
 from lti_rosters.auth import DEFAULT_LIFE, DEPLOYMENT_CLAIM, SCOPE, Tokens, assertion, read_token
 from lti_rosters.errors import (
-    LtiRostersError,
     Interrupted,
+    LtiRostersError,
     NotFoundError,
     RefusedError,
     RosterTimeoutError,
@@ -146,7 +146,7 @@ def test_retried_token_requests_bear_a_new_jti(tool_key: SigningKey) -> None:
 
 
 def test_wrong_audience_is_no_fault_of_ours_where_nobody_checks(tool_key: SigningKey) -> None:
-    """E113: Moodle grants whatever the audience is; a platform that checks it refuses, and the remedy says so."""
+    """E113: Moodle grants whatever the audience is; who checks it refuses, and the remedy says so."""
     with opened(tool_key, MOODLE) as platform:
         own = replace(registered(platform, tool_key), audience="https://elsewhere.example")
         with connected(own) as connection:
@@ -292,7 +292,7 @@ def refused(platform: ReferencePlatform, own: Registration) -> LtiRostersError:
 
 @pytest.mark.parametrize("manner", MANNERS, ids=lambda manner: manner.name)
 def test_unknown_key_is_refused(manner: Manner, tool_key: SigningKey) -> None:
-    """In every platform's form, Moodle's broken JSON and OpenOlat's empty 200 too (E109, E110, E121, E141)."""
+    """In every form of platforms, Moodle's broken JSON and OpenOlat's empty 200 too (E109, E110, E121, E141)."""
     with ReferencePlatform(manner, tool_keys=[]) as platform:
         error = refused(platform, registered(platform, tool_key))
 

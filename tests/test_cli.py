@@ -4,6 +4,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -123,6 +124,30 @@ def test_help_names_every_option(at: Desk) -> None:
 
     assert (called.status, [option for option in OPTIONS if option not in called.out]) == (0, [])
     assert "Examples:" in called.out
+
+
+def test_help_lists_every_command(at: Desk) -> None:
+    """run, models and demo, each with a line."""
+    called = at.call("--help")
+
+    assert {"run", "models", "demo"} <= {line.split()[0] for line in called.out.splitlines() if line.strip()}
+
+
+def test_models_builds_what_is_loaded(at: Desk) -> None:
+    """One document with --json; without, how many models were built."""
+    built = document(at.call("models", "--json").out)
+    told = at.call("models")
+
+    assert (built["command"], built["exit_status"]) == ("models", 0)
+    assert (told.status, told.out.startswith(f"Built {len(built['models'])} models in ")) == (0, True)
+
+
+def test_models_of_nothing_are_exit_9(tmp_path: Path) -> None:
+    """In a bare directory: what is missing and what to do are on stderr, stdout is empty."""
+    called = Desk(tmp_path).call("models")
+
+    assert (called.status, called.out) == (9, "")
+    assert "No roster has been loaded yet" in called.err
 
 
 def test_version_is_told(at: Desk) -> None:

@@ -117,6 +117,19 @@ def test_the_text_fits_a_terminal(hostile: tuple[Path, Called]) -> None:
     assert [line.split(":")[0] for line in called.err.splitlines()] == ["First night", "Second night"]
 
 
+def test_the_failing_state_is_told_whole(hostile: tuple[Path, Called]) -> None:
+    """On 80 columns the titles are shortened, the state of the course that fails is not."""
+    _, called = hostile
+
+    ends = {
+        line.split()[-1]
+        for line in called.out.splitlines()
+        if line.startswith(("canvas ", "moodle ", "sakai "))
+    }
+    assert {"fresh", "failing"} <= ends
+    assert "faili…" not in called.out
+
+
 def test_the_command_to_try_next_works_as_printed(hostile: tuple[Path, Called]) -> None:
     """Copied from the screen it shows the table; the others are commands of ours."""
     directory, called = hostile

@@ -1,7 +1,6 @@
 """Differences (NRPS §2.4.3): used where allowed, applied to the roster in force, never trusted for ever."""
 
 import json
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path

@@ -16,16 +16,20 @@ import pytest
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
+from commands import carried_out, desk
 from lti_rosters.keys import SigningKey, private_pem, public_jwk
 from lti_rosters.reference_platform import Course, ReferencePlatform, member
 from lti_rosters.registration import Options
-from lti_rosters.registration_settings import OPTIONS
+from lti_rosters.registration_settings import FIELDS, OPTIONS
 from lti_rosters.settings import Settings, read_settings
+from school import School
 
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / ".dlt" / "config.toml"
 SECRETS = ROOT / ".dlt" / "example.secrets.toml"
 PIPELINE = ROOT / "pipelines" / "rosters.py"
+DEMO = ROOT / "pipelines" / "demo.py"
+OF_LTIAAS = {"base_url", "api_key"}  # refused by this version
 NOT_DEFAULTS = {"role", "max_members", "page_size", "allow_hosts"}  # shown by an example
 
 
@@ -60,9 +64,9 @@ def test_a_fresh_clone_has_no_registration(path: Path) -> None:
 
 
 def test_every_setting_of_the_templates_is_good(used: Settings) -> None:
-    """With every comment taken away, three registrations are read, without a fault or an unknown setting."""
+    """With every comment taken away, four registrations are read, without a fault or an unknown setting."""
     assert {name: [str(fault) for fault in faults] for name, faults in used.faulty.items()} == {}
-    assert [each.name for each in used.registrations] == ["canvas", "moodle", "sakai"]
+    assert [each.name for each in used.registrations] == ["canvas", "moodle", "sakai", "brightspace"]
     assert used.unknown == ()
 
 
@@ -71,6 +75,14 @@ def test_the_template_shows_every_option() -> None:
     moodle = tomllib.loads(uncommented(CONFIG))["sources"]["lti_rosters"]["registrations"]["moodle"]
 
     assert OPTIONS.keys() - moodle.keys() == set()
+
+
+def test_the_template_shows_every_field() -> None:
+    """Every other setting of a registration has its line too; secrets have theirs in the file for secrets."""
+    moodle = tomllib.loads(uncommented(CONFIG))["sources"]["lti_rosters"]["registrations"]["moodle"]
+    shared = tomllib.loads(uncommented(SECRETS))["sources"]["lti_rosters"]
+
+    assert FIELDS.keys() - OF_LTIAAS - moodle.keys() - shared.keys() == set()
 
 
 def test_the_template_shows_the_defaults() -> None:
@@ -89,6 +101,36 @@ def test_git_ignores_what_must_not_be_shared(name: str) -> None:
     patterns = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
 
     assert any(Path(name).match(pattern) for pattern in patterns)
+
+
+def test_the_scheduled_pipeline_logs_no_member(school: School) -> None:
+    """A load that the destination refuses row by row: nobody's id is on stderr, whoever imported dlt first."""
+    school.add("c1", ["ann-larkspur"])
+    carried_out(school)
+    school.sql("ALTER TABLE memberships ALTER user_id TYPE INTEGER USING 1")
+    school.add("c2", ["ben-larkspur"])
+
+    with desk(school) as at:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("RUNTIME__")}
+        done = subprocess.run(
+            [sys.executable, PIPELINE],
+            cwd=school.directory,
+            env=environment | dict(at.environment),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    assert done.returncode == 9, done.stderr
+    assert "larkspur" not in done.stdout + done.stderr
+
+
+def test_the_demo_as_a_script_loads_and_shows(tmp_path: Path) -> None:
+    """pipelines/demo.py makes the demo's database where it is started, and shows the course that fails."""
+    done = subprocess.run([sys.executable, DEMO], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+
+    assert (done.returncode, "failing" in done.stdout) == (0, True), done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["demo.duckdb"]
 
 
 def test_the_scheduled_pipeline_loads_and_builds(tool_key: SigningKey, tmp_path: Path) -> None:

@@ -683,7 +683,12 @@ def is_free(path: Path) -> bool:
 
 
 @pytest.mark.parametrize(
-    "fault", ["", "drop table lti_raw.roster_syncs", "alter table lti_raw.roster_syncs alter finished_at type int using 0"]
+    "fault",
+    [
+        "",
+        "drop table lti_raw.roster_syncs",
+        "alter table lti_raw.roster_syncs alter finished_at type int using 0",
+    ],
 )
 def test_the_file_is_free_after_a_build(place: Path, fault: str) -> None:
     """Whether the build succeeds or fails, another process can open the database at once."""

@@ -12,7 +12,7 @@ from lti_rosters import lti_rosters
 from lti_rosters.destination import tidy
 from lti_rosters.lock import alone
 from lti_rosters.reference_platform import MOODLE, Course, Exchange, Reply
-from lti_rosters.run import Watcher
+from lti_rosters.run import Order, Watcher, run
 from lti_rosters.sync import Sync
 from school import School, crowd
 
@@ -184,6 +184,103 @@ def test_context_reads_that_course(school: School) -> None:
     told = carried_out(school, context_ids=["c2"], is_full=True)
 
     assert (told["totals"]["contexts"], told["totals"]["complete"]) == (1, 1)
+
+
+@pytest.mark.parametrize("is_dry", [True, False])
+def test_each_context_that_is_not_there_is_told(school: School, is_dry: bool) -> None:
+    """Beside one that is there, and whatever --limit leaves of those: exit 4, each named, nothing read."""
+    school.add("c1", ["ann"])
+    school.add("c2", ["ben"])
+    carried_out(school)
+    school.platform.forget()
+
+    told = carried_out(school, context_ids=["c1", "typo", "c2", "C1"], limit=1, is_dry=is_dry)
+
+    assert (told["exit_status"], told["error"]["where"], school.platform.requests) == (4, "--context", [])
+    assert told["error"]["what"] == "no course of the catalogue has the context_id typo, C1."
+
+
+def test_every_context_that_is_there_is_read(school: School) -> None:
+    """Several ids that the catalogue has are no fault, also where --limit leaves one of them."""
+    school.add("c1", ["ann"])
+    school.add("c2", ["ben"])
+    carried_out(school)
+
+    assert carried_out(school, context_ids=["c1", "c2"])["totals"]["contexts"] == 2
+    assert carried_out(school, context_ids=["c1", "c2"], limit=1)["totals"]["contexts"] == 1
+
+
+@pytest.mark.parametrize("is_dry", [True, False])
+def test_courses_that_the_catalogue_dropped_are_counted(school: School, is_dry: bool) -> None:
+    """Two of three are delisted: counted for their registration and in all, without a warning."""
+    for number in range(3):
+        school.add(f"c{number}", ["ann"])
+    carried_out(school)
+    del school.platform.courses["c1"], school.platform.courses["c2"]
+
+    told = carried_out(school, is_dry=is_dry)
+
+    assert (told["registrations"]["canvas"]["delisted"], told["totals"]["delisted"]) == (2, 2)
+    assert (told["exit_status"], told["warnings"]) == (0, [])
+
+
+def test_a_catalogue_that_is_empty_now_is_warned_of(school: School, tmp_path: Path) -> None:
+    """It had a course: that one is delisted, and the run says that its catalogue is empty."""
+    school.add("c1", ["ann"])
+    carried_out(school)
+    (tmp_path / "courses.csv").write_text("memberships_url\n", encoding="utf-8")
+    school.options["canvas"]["contexts"] = str(tmp_path / "courses.csv")
+
+    with school.settings():
+        told = run(Order(directory=school.directory, with_models=False))
+
+    assert told["totals"]["delisted"] == 1
+    assert told["warnings"] == ["The catalogue of canvas is empty; every course that it had is delisted (1)."]
+
+
+# The models alone
+
+
+def test_the_models_are_built_alone(school: School) -> None:
+    """Of what an earlier run loaded; no platform is asked, nothing is loaded."""
+    school.add("c1", ["ann", "ben"])
+    carried_out(school)
+    school.platform.forget()
+
+    told = carried_out(school, is_models_only=True, command="models")
+
+    assert (told["command"], told["exit_status"], told["load_ids"]) == ("models", 0, [])
+    assert active_learners(school.database) == {("canvas", "c1"): (2, "fresh")}
+    assert school.platform.requests == []
+
+
+def test_the_models_need_no_registration(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has the database alone can build them: without a registration in the settings."""
+    school.add("c1", ["ann"])
+    carried_out(school)
+    monkeypatch.chdir(school.directory)
+
+    told = run(Order(directory=school.directory, is_models_only=True, command="models"))
+
+    assert (told["exit_status"], told["error"]) == (0, None)
+    assert active_learners(school.database) == {("canvas", "c1"): (1, "fresh")}
+
+
+def test_models_of_nothing_are_refused(school: School) -> None:
+    """Exit 9 where nothing was loaded yet, and no database is made."""
+    told = carried_out(school, is_models_only=True, command="models")
+
+    assert (told["exit_status"], told["error"]["what"]) == (9, "No roster has been loaded yet.")
+    assert not school.database.exists()
+
+
+def test_a_setting_under_the_pipeline_s_name_counts(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`LTI_ROSTERS__SOURCES__…` goes before the same setting without the prefix, as in dlt's own run."""
+    school.add("c1", ["ann"])
+    prefix = "LTI_ROSTERS__SOURCES__LTI_ROSTERS__REGISTRATIONS__CANVAS__"
+    monkeypatch.setenv(f"{prefix}CLIENT_ID", "nobody")
+
+    assert carried_out(school, is_dry=True)["exit_status"] == 5
 
 
 @pytest.mark.parametrize("is_dry", [True, False])

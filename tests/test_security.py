@@ -607,7 +607,9 @@ def test_parted_secret_is_not_shown(how: str, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 201, 204])
-@pytest.mark.parametrize("body", [b"hush", b'{"error": "hush", "error_description": "hush"}', b'{"a": "hush"}'])
+@pytest.mark.parametrize(
+    "body", [b"hush", b'{"error": "hush", "error_description": "hush"}', b'{"a": "hush"}']
+)
 def test_nothing_of_a_grant_is_quoted(status: int, body: bytes) -> None:
     """An answer that is meant to hold a token is not quoted, whatever it holds (E149)."""
     own = Registration(name="school", token_url="https://school.example/token")

@@ -335,8 +335,8 @@ def test_pipeline_prefix(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_pipeline_prefix_without_pipeline(write: Write) -> None:
-    """Without an active pipeline no pipeline's section counts."""
-    write(f"{CANVAS}\n[lti_rosters.sources.lti_rosters]\ntimeout = 5\n", shared_key())
+    """Without an active pipeline no section of another pipeline than ours counts."""
+    write(f"{CANVAS}\n[nightly.sources.lti_rosters]\ntimeout = 5\n", shared_key())
 
     assert only_one(read_settings()).options.timeout == 60.0
 
@@ -1033,3 +1033,49 @@ def test_file_that_is_no_toml(tmp_path: Path) -> None:
 
     assert done.stdout.startswith("ERROR .dlt: secrets.toml is not valid TOML at line 2")
     assert all(line not in done.stdout + done.stderr for line in private_pem(key()).splitlines()[1:-1])
+
+
+# The pipeline's name before a setting, and names that are none
+
+
+def test_the_name_of_our_pipeline_may_stand_before_a_setting(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where no pipeline is active yet, as when our commands read the settings."""
+    write(CANVAS, shared_key())
+    monkeypatch.setenv(f"LTI_ROSTERS__{OF_CANVAS}CLIENT_ID", "of the pipeline")
+    Container()[PipelineContext].clear()
+
+    assert only_one(read_settings()).client_id == "of the pipeline"
+
+
+def test_a_bad_name_in_a_file_is_told_with_its_table(write: Write) -> None:
+    """The message says which table of the files is to be renamed."""
+    write(CANVAS.replace("canvas", "Canvas-EU"), shared_key())
+
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings()
+
+    assert 'Mend the table [sources.lti_rosters.registrations."Canvas-EU"] in .dlt.' in caught.value.what
+
+
+def test_a_bad_name_in_the_environment_is_told_with_its_variable(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message says which variable holds it."""
+    write()
+    monkeypatch.setenv(f"{ENVIRONMENT}REGISTRATION_NAMES", "Canvas")
+
+    with pytest.raises(ConfigurationError, match=f"Mend {ENVIRONMENT}REGISTRATION_NAMES"):
+        read_settings()
+
+
+def test_a_bad_name_hides_no_other_fault(write: Write) -> None:
+    """What is wrong with the other registrations is told in the same message."""
+    write(CANVAS.replace("canvas", "Canvas-EU") + MOODLE.replace("client_id", "client"), shared_key())
+
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings()
+
+    assert '"Canvas-EU" cannot name a registration' in caught.value.what
+    assert "SOURCES__LTI_ROSTERS__REGISTRATIONS__MOODLE__CLIENT_ID" in caught.value.what

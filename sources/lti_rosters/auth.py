@@ -5,8 +5,10 @@ import json
 import re
 import threading
 import time
+import unicodedata
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -14,7 +16,14 @@ from urllib.parse import urlencode
 import jwt
 
 from .answer import Answer, moment_of
-from .errors import LtiRostersError, RefusedError, ScopeError
+from .errors import (
+    ConfigurationError,
+    Interrupted,
+    LtiRostersError,
+    RefusedError,
+    RosterTimeoutError,
+    ScopeError,
+)
 from .registration import Registration
 from .transport import Call, Effort, Transport
 from .urls import without_secrets
@@ -28,11 +37,17 @@ DEFAULT_LIFE = 3600.0  # seconds, where expires_in is missing (Security Framewor
 LONGEST_LIFE = 86_400.0  # seconds; a token that claims to live longer is renewed once a day all the same
 MARGIN = 30.0  # seconds before its expiry at which a token is renewed, or a tenth of its life if that is less
 FRUITLESS = 3  # renewals in a row that helped nobody: then refusals are taken to be about the courses
-PROBING_PAUSE = 60.0  # seconds between renewals from then on
+PROBING_PAUSE = 60.0  # seconds between renewals from then on, and after a failure that may pass
+FINAL = (RefusedError, ConfigurationError)  # failures that asking again in this run does not mend
 IN_A_ROW = 9  # refusals of a token that has served before, nothing accepted between: it is the token
 SKEW_WORTH_TELLING = 20.0  # seconds
-# Long runs of the letters of tokens: of any kind, or shorter ones with a digit (a scope's URL has none).
-SECRET = re.compile(r"[\w\-+/=.~%]{80,}|(?=[\w\-+/=.~%]{0,79}[0-9])[\w\-+/=.~%]{16,}", re.ASCII)
+GLANCE = 0.5  # seconds between two looks whether who waits for the token should wait on
+TOLD = 200  # characters of what a platform says of a refusal
+# Long runs of the letters of tokens: of any kind, or shorter ones with a digit (a scope's URL has none). With
+# the backslash of an escape, and letters set apart by spaces, so that no spelling of a token passes.
+SECRET = re.compile(
+    r"[\w\-+/=.~%\\]{80,}|(?=[\w\-+/=.~%\\]{0,79}[0-9])[\w\-+/=.~%\\]{16,}|(?:\S ){12,}\S?", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +68,7 @@ class Tokens:
     now: Callable[[], float] = time.time
     _current: Token | None = field(default=None, repr=False)
     _failure: LtiRostersError | None = None
+    _failed_at: float = float("-inf")
     _last_renewal: float = float("-inf")
     _fruitless: int = 0
     _has_served: bool = False
@@ -62,10 +78,10 @@ class Tokens:
     def token(self, effort: Effort) -> Token:
         """Return the token in force, a new one if none is.
 
-        Raises RefusedError, ScopeError or a transport's error. A failure is final for the run: no further
-        course of the registration asks again.
+        Raises RefusedError, ScopeError, ConfigurationError or a transport's error. A failure holds for every
+        course of the registration: where the platform refused for the rest of the run, else for a minute.
         """
-        with self._lock:
+        with self._alone(effort.deadline):
             if self._current is None or self.clock() >= self._current.expires_at:
                 self._current = self._ask(effort)
             return self._current
@@ -77,7 +93,7 @@ class Tokens:
         each is worth a new token, until renewing has not helped several times in a row: a platform with many
         closed courses would give out a token for each.
         """
-        with self._lock:
+        with self._alone(effort.deadline):
             if self._current is not None and self._current is not refused:
                 return self._current
             self._refusals += 1
@@ -90,12 +106,29 @@ class Tokens:
 
     def served(self, token: Token, *, is_renewed: bool = False) -> None:
         """Note that *token* was accepted just now; *is_renewed*: where another had been refused before it."""
-        with self._lock:
+        with self._alone(float("inf")):
             if is_renewed:
                 self._fruitless = 0
             if token is self._current:
                 self._has_served = True
                 self._refusals = 0
+
+    @contextmanager
+    def _alone(self, deadline: float) -> Iterator[None]:
+        """Hold the lock; who waits meanwhile for another's request notices a stop and the *deadline*."""
+        while not self._lock.acquire(timeout=GLANCE):
+            if self.transport.stop.is_set():
+                raise Interrupted
+            if self.clock() >= deadline:
+                raise RosterTimeoutError(
+                    "no token came within roster_timeout.",
+                    where=self.registration.name,
+                    remedy="The token endpoint is slow; the next run tries again.",
+                )
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _is_worth_renewing(self) -> bool:
         if self._fruitless < FRUITLESS or self.clock() - self._last_renewal >= PROBING_PAUSE:
@@ -103,7 +136,7 @@ class Tokens:
         return self._has_served and self._refusals >= IN_A_ROW
 
     def _ask(self, effort: Effort) -> Token:
-        if self._failure is not None:
+        if self._failure is not None and self._failure_holds():
             # A copy: one error raised by many threads would gather all their tracebacks, and what they hold.
             raise copy.copy(self._failure)
         # The token serves every course, so the deadline of the one that happens to ask is not its bound.
@@ -113,14 +146,18 @@ class Tokens:
             answer = self.transport.exchange(self._call(), own)
             token = read_token(answer, self.registration, asked_at=asked_at, now=self.now())
         except LtiRostersError as error:
-            self._failure = copy.copy(error)
+            self._failure, self._failed_at = copy.copy(error), self.clock()
             raise
         finally:
             effort.requests += own.requests
             effort.retries += own.retries
             effort.throttles += own.throttles
-        self._has_served, self._refusals = False, 0
+        self._failure, self._has_served, self._refusals = None, False, 0
         return token
+
+    def _failure_holds(self) -> bool:
+        """A refusal stays one; a platform that was down may be back, and is asked again after a pause."""
+        return isinstance(self._failure, FINAL) or self.clock() - self._failed_at < PROBING_PAUSE
 
     def _call(self) -> Call:
         headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
@@ -251,24 +288,30 @@ def clock_skew(answer: Answer, now: float) -> float | None:
 def _told(answer: Answer, fields: Mapping[str, Any]) -> str:
     """What the platform says of a refusal, shortened, with anything that could be a secret left out.
 
-    What is no error in the form of RFC 6749 §5.2 is quoted only where it cannot hold a token.
+    What is no error in the form of RFC 6749 §5.2 is quoted only where it cannot hold a token, and of an
+    answer that is meant to hold one (2xx) nothing is.
     """
-    texts = [fields.get(name) for name in ("error", "error_description")]
-    said = ": ".join(text for text in texts if isinstance(text, str) and text)
-    if not said:
-        said = _excerpt(answer.body)
-    said = SECRET.sub("…", " ".join(said.split()))
-    said = "".join(character for character in said if character.isprintable())[:200]
+    texts = [fields.get(name) for name in ("error", "error_description")] if answer.status >= 300 else []
+    said = ": ".join(text[: 10 * TOLD] for text in texts if isinstance(text, str) and text)
+    said = SECRET.sub("…", _visible(said) or _excerpt(answer))[:TOLD]
     return f", it says: {said}" if said else ""
 
 
-def _excerpt(body: bytes) -> str:
-    text = body[:400].decode("utf-8", "replace").strip()
+def _excerpt(answer: Answer) -> str:
+    text = _visible(answer.body[: 2 * TOLD].decode("utf-8", "replace"))
     if not text:
         return "nothing, the body is empty"
     if text[:1] == "<":
         return "an HTML page"
-    return "" if "token" in text.lower() or text[:1] == "[" else text
+    is_quotable = answer.status >= 400 and text[:1] != "[" and "token" not in text.lower()
+    return text if is_quotable else ""
+
+
+def _visible(text: str) -> str:
+    """*text* in one line, without what is not seen and parts a token's letters (UTF-16 read as UTF-8)."""
+    spaced = unicodedata.normalize("NFKC", text).translate(dict.fromkeys(map(ord, "\t\n\r"), " "))
+    seen = (character for character in spaced if character.isprintable() and character != "\ufffd")
+    return re.sub(" +", " ", "".join(each for each in seen if unicodedata.category(each) != "Mn")).strip()
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from .version import __version__
 
 def main() -> NoReturn:
     """Run the command line; the exit status is that of design §6."""
+    os.umask(0o077)  # what is written holds students' records: it is its owner's
     # Before dlt is imported: no telemetry, and Ctrl-C is ours, so that what is complete is still loaded.
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
     os.environ.setdefault("RUNTIME__INTERCEPT_SIGNALS", "false")

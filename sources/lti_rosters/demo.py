@@ -216,7 +216,11 @@ def print_demo(document: Mapping[str, Any], out: Console, err: Console) -> None:
         "sync_state": "state",
     }
     rows = [tuple(row[name] for name in names) for row in document["active_learners"]]
-    out.print(table_of("Active learners per course (lti.active_learners)", tuple(names.values()), rows, width=out.width))
+    out.print(
+        table_of(
+            "Active learners per course (lti.active_learners)", tuple(names.values()), rows, width=out.width
+        )
+    )
     out.print()
     _print_changes(document["changes"], out)
     titles = {row["context_id"]: row["title"] for row in document["active_learners"]}

@@ -35,6 +35,8 @@ TIDY = {
     "RUNTIME__LOG_LEVEL": "CRITICAL",  # what goes wrong we tell ourselves, without a row of data
     "RUNTIME__INTERCEPT_SIGNALS": "false",  # we listen ourselves, so that what is complete is still loaded
 }
+DUCKDB_KEYS = ("duckdb.credentials", "duckdb.credentials.database", "credentials", "credentials.database")
+EXTRAS = ("duckdb", "postgres")
 STAGING_LAYOUT = "DESTINATION__STAGING_DATASET_NAME_LAYOUT"
 FINISHED = "A load that an earlier run had left unfinished was finished first."
 GIVEN_UP = (
@@ -112,8 +114,13 @@ def _destination(name: str | None, directory: Path, database: Path | None) -> An
         return name
     if database is not None:
         return dlt.destinations.duckdb(str(database))
-    configured: Any = dlt.secrets.get("destination.duckdb.credentials")
-    return dlt.destinations.duckdb(configured or str(directory / DATABASE))
+    if any(_is_set(f"{prefix}destination.{key}") for prefix in ("", f"{PIPELINE}.") for key in DUCKDB_KEYS):
+        return "duckdb"  # dlt reads the settings that there are of it
+    return dlt.destinations.duckdb(str(directory / DATABASE))
+
+
+def _is_set(key: str) -> bool:
+    return dlt.secrets.get(key) is not None or dlt.config.get(key) is not None
 
 
 def asked(pipeline: dlt.Pipeline) -> SqlClientBase[Any] | None:
@@ -129,7 +136,7 @@ def _not_installed(destination: str | None) -> ConfigurationError:
     return ConfigurationError(
         f"{name} is not installed.",
         where="destination",
-        remedy=f'Install it: pip install "lti-rosters[{name}]"',
+        remedy=f'Install it: pip install "{"lti-rosters" if name in EXTRAS else "dlt"}[{name}]"',
     )
 
 
@@ -175,7 +182,8 @@ def _finish(pipeline: dlt.Pipeline, on_wait: Callable[[], None]) -> LoadInfo:
     # Not pipeline.run(): before a first load it would find no dataset and throw the packages away.
     pipeline.normalize()
     with sole_writer(pipeline, on_wait=on_wait):
-        info = pipeline.load()
+        # One merge at a time in DuckDB: it uses every core for each, and together they take its memory many times.
+        info = pipeline.load(workers=1) if _is_duckdb(pipeline) else pipeline.load()
         drop_staging(pipeline)
     return info
 
@@ -292,11 +300,15 @@ def _failed(step: str, error: BaseException) -> DestinationError:
     )
 
 
+def _is_duckdb(pipeline: dlt.Pipeline) -> bool:
+    return str(pipeline.destination.destination_type).endswith("duckdb")
+
+
 def warehouse(pipeline: dlt.Pipeline) -> Warehouse | None:
     """Where dbt finds what *pipeline* loaded; None where our models are not built (yet)."""
     credentials: Any = getattr(pipeline.destination_client().config, "credentials", None)
     kind = str(pipeline.destination.destination_name)
-    if str(pipeline.destination.destination_type).endswith("duckdb"):
+    if _is_duckdb(pipeline):
         return Warehouse(adapter="duckdb", path=Path(credentials.database))
     if kind == "postgres":
         return Warehouse(

@@ -1,20 +1,20 @@
 """What can go wrong, as one tree: each leaf knows its error type and its exit status.
 
-    LtiRostersError
-    ├── ConfigurationError     a setting or secret is missing or wrong             exit 4
-    ├── RefusedError           the platform refused our assertion or token         exit 5
-    │   └── ScopeError         it granted a token without the membership scope     exit 5
-    ├── UnreachableError       no answer, or 5xx, after every attempt              exit 6
-    │   └── RosterTimeoutError too slow: no byte, or no end, within the bounds     exit 6
-    ├── ThrottledError         told to wait longer or more often than we may       exit 7
-    ├── UnusableError          an answer that cannot be used                       exit 8
-    │   ├── NotFoundError      404 or 410, or no roster service offered
-    │   ├── MalformedError     not a membership container
-    │   ├── LoopedError        paging that does not come to an end
-    │   ├── OtherHostError     a link or redirect that leaves the registration's origins
-    │   └── TooLargeError      beyond a bound of the settings or of the platform
-    ├── DestinationError       the warehouse, or a model in it                     exit 9
-    └── BusyError              another run is at work                              exit 10
+LtiRostersError
+├── ConfigurationError     a setting or secret is missing or wrong             exit 4
+├── RefusedError           the platform refused our assertion or token         exit 5
+│   └── ScopeError         it granted a token without the membership scope     exit 5
+├── UnreachableError       no answer, or 5xx, after every attempt              exit 6
+│   └── RosterTimeoutError too slow: no byte, or no end, within the bounds     exit 6
+├── ThrottledError         told to wait longer or more often than we may       exit 7
+├── UnusableError          an answer that cannot be used                       exit 8
+│   ├── NotFoundError      404 or 410, or no roster service offered
+│   ├── MalformedError     not a membership container
+│   ├── LoopedError        paging that does not come to an end
+│   ├── OtherHostError     a link or redirect that leaves the registration's origins
+│   └── TooLargeError      beyond a bound of the settings or of the platform
+├── DestinationError       the warehouse, or a model in it                     exit 9
+└── BusyError              another run is at work                              exit 10
 """
 
 from typing import ClassVar
@@ -30,7 +30,9 @@ class LtiRostersError(Exception):
     error_type: ClassVar[str] = "bug"
     exit_status: ClassVar[int] = 1
 
-    def __init__(self, what: str, *, where: str = "", remedy: str = "", http_status: int | None = None) -> None:
+    def __init__(
+        self, what: str, *, where: str = "", remedy: str = "", http_status: int | None = None
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.where = where

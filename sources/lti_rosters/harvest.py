@@ -41,10 +41,10 @@ class Plan:
 def plans(settings: Settings) -> list[Plan]:
     """Read every catalogue; what is wrong with one registration stays with it."""
     made = [_plan(registration, registration.contexts, None) for registration in settings.registrations]
-    for name in settings.faulty:
-        made.append(
-            _plan(Registration(name=name), settings.faulty_contexts.get(name, ()), settings.error(name))
-        )
+    made += [
+        _plan(Registration(name=name), settings.faulty_contexts.get(name, ()), settings.error(name))
+        for name in settings.faulty
+    ]
     return made
 
 

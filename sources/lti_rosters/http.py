@@ -142,6 +142,13 @@ def is_certificate_fault(error: BaseException | None) -> bool:
 @functools.lru_cache(maxsize=4)
 def certificates(file: str | None, folder: str | None) -> ssl.SSLContext:
     """The authorities to trust: those of *file* or *folder* (SSL_CERT_FILE, SSL_CERT_DIR), or certifi's."""
+    context = _authorities(file, folder)
+    # SSLKEYLOGFILE would have the keys of every session written to a file.
+    context.keylog_filename = None  # type: ignore[assignment]
+    return context
+
+
+def _authorities(file: str | None, folder: str | None) -> ssl.SSLContext:
     if not file and not folder:
         return httpx.create_ssl_context(verify=True, trust_env=False)
     try:

@@ -18,7 +18,7 @@ from dlt.destinations.exceptions import DatabaseTerminalException
 from dlt.destinations.sql_client import SqlClientBase
 
 from .container import Member
-from .errors import DestinationError
+from .errors import DestinationError, LtiRostersError
 from .tables import FLAG, MOMENT, NUMBER, TABLES, TEXT
 
 CHUNK = 50_000  # rows fetched at once
@@ -162,15 +162,21 @@ class Ledger:
         return [_member(row, roles.get(row[0], ())) for row in rows]
 
     def _fetch_people(self) -> "dict[str, array[int]]":
-        people: "dict[str, array[int]]" = {}
+        people: dict[str, array[int]] = {}
         for context_key, user_id in self._fetch(PEOPLE, self.registrations):
             people.setdefault(context_key, array("q")).append(hash(user_id))
         return people
 
     def _fetch(self, query: str, parameters: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-        if self.client is not None:
+        if self.client is None:
+            return
+        try:
             with opened(self.client) as client:
                 yield from _rows(client, query, parameters)
+        except LtiRostersError:
+            raise
+        except Exception as error:
+            raise _unreadable(error) from error
 
 
 def read_ledger(
@@ -178,7 +184,8 @@ def read_ledger(
 ) -> Ledger:
     """Read what *client*'s dataset holds of *registrations*; an empty ledger where nothing was loaded yet.
 
-    The differences links are read of *differing* registrations alone. Raises DestinationError when the destination cannot be asked.
+    The differences links are read of *differing* registrations alone. Raises DestinationError when the
+    destination cannot be asked.
     """
     ledger = Ledger(client, tuple(registrations))
     if client is None or not registrations:
@@ -193,14 +200,18 @@ def read_ledger(
             ledger.roles = frozenset(_rows(client, ROLES, ()))
             ledger.registration_rows = frozenset(_rows(client, REGISTRATIONS, ()))
     except Exception as error:
-        if (holder := locked_by(error)) is not None:
-            raise in_use(holder) from error
-        raise DestinationError(
-            f"what was loaded before cannot be read ({type(error).__name__}).",
-            where="destination",
-            remedy="Check that it is up and that its tables in lti_raw are whole; nothing was read or changed.",
-        ) from error
+        raise _unreadable(error) from error
     return ledger
+
+
+def _unreadable(error: Exception) -> DestinationError:
+    if (holder := locked_by(error)) is not None:
+        return in_use(holder)
+    return DestinationError(
+        f"what was loaded before cannot be read ({type(error).__name__}).",
+        where="destination",
+        remedy="Check that it is up and that its tables in lti_raw are whole; nothing was read or changed.",
+    )
 
 
 @contextmanager

@@ -241,8 +241,12 @@ def refuse(failure: Any, folder: Path) -> NoReturn:
 
 
 def broken(what: str, message: str, folder: Path) -> DestinationError:
-    """Return the error with the first lines of dbt's *message* and the way to the rest."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()][:MESSAGE_LINES]
+    """Return the error with the first lines of dbt's *message* and the way to the rest.
+
+    PostgreSQL quotes the row it refuses in a line DETAIL; that and what follows is left out.
+    """
+    told = message.split("DETAIL", 1)[0]
+    lines = [line.strip() for line in told.splitlines() if line.strip()][:MESSAGE_LINES]
     log = folder / "logs" / "dbt.log"
     remedy = f"The raw tables are as they were. See {log}, mend the cause, then run: lti-rosters models"
     return DestinationError(f"{what}: {' '.join(lines)}", remedy=remedy)

@@ -42,7 +42,7 @@ class Registration:
     token_url: str = ""
     audience: str = ""
     deployment_id: str | None = None
-    extra_claims: Mapping[str, Any] = field(default_factory=dict)
+    extra_claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
     key: SigningKey | None = field(default=None, repr=False)
     base_url: str | None = None
     api_key: str | None = field(default=None, repr=False)

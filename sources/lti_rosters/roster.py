@@ -234,7 +234,7 @@ def _roster(
     rows = [(member, row_hash(member)) for member in on_it]
     content = _content(rows, rules)
     if content == previous.roster_hash:
-        return Roster(reading, rows, content, True, readings)
+        return Roster(reading, rows, content, is_unchanged=True, readings=readings)
     present = {member.user_id for member in on_it}
     seen, others = _split(previous.members(), rules.role) if rules.role else (None, [])
     before = previous.people() if seen is None else frozenset(hash(member.user_id) for member in seen)

@@ -123,7 +123,11 @@ class _Run:
         )
         self._journal.warnings += settings.unknown
         working = order.directory / WORKING_DIRECTORY
-        with quiet(), tidy(), alone(working, is_patient=order.is_patient, on_wait=self._say_waiting, stop=self._stop):
+        with (
+            quiet(),
+            tidy(),
+            alone(working, is_patient=order.is_patient, on_wait=self._say_waiting, stop=self._stop),
+        ):
             if order.is_dry:
                 self._read_only(settings)
                 return
@@ -216,7 +220,11 @@ class _Run:
                 stale_after_hours=_stale_after(settings),
             )
         except DestinationError as error:
-            if self._order.is_models_only or self._journal.contexts or models.NOTHING_LOADED not in error.what:
+            if (
+                self._order.is_models_only
+                or self._journal.contexts
+                or models.NOTHING_LOADED not in error.what
+            ):
                 raise
             self._journal.warnings.append("The models are not built: there is no course yet.")
             return

@@ -63,7 +63,8 @@ def read_settings(
     chosen = tuple(name for name in names if not only or name in only)
     if unfit:
         fit = tuple(name for name in chosen if NAME.fullmatch(name))
-        rest = _read_each(lookup, identity, fit, (shared, arguments, _given(contexts)), ())
+        given = contexts if _is_by_name(contexts) else dict.fromkeys(fit, contexts)
+        rest = _read_each(lookup, identity, fit, (shared, arguments, given), ())
         amiss += [str(fault) for faults in rest.faulty.values() for fault in faults]
     if amiss:
         raise ConfigurationError(_listed(amiss))
@@ -156,9 +157,10 @@ def _names(everywhere: Reading) -> tuple[tuple[str, ...], list[str]]:
             if isinstance(value, Mapping)
         }
     listed = everywhere.found("registration_names")
-    place = listed.place if listed else Place("registration_names")
-    at = place.environment() if listed and listed.is_from_environment else place.toml()
-    names = dict.fromkeys(everywhere.value("registration_names", read.names) or (), at) | names
+    named_at = listed.place if listed else Place("registration_names")
+    at = named_at.environment() if listed and listed.is_from_environment else named_at.toml()
+    named = everywhere.value("registration_names", read.names) or ()
+    names |= {name: at for name in named if name not in names}
     amiss = [
         f"{read.shown(name)} cannot name a registration: a name has lower-case letters, digits, underscores "
         f"and begins with a letter. Mend {at}."
@@ -181,11 +183,16 @@ def _names(everywhere: Reading) -> tuple[tuple[str, ...], list[str]]:
     return tuple(names), amiss
 
 
+def _is_by_name(contexts: Any) -> bool:
+    """Whether *contexts* maps registrations to catalogues, and is not a catalogue itself."""
+    return isinstance(contexts, Mapping) and not contexts.keys() & {"template", "query", "memberships_url"}
+
+
 def _contexts(contexts: Any, names: tuple[str, ...], chosen: tuple[str, ...]) -> dict[str, Any]:
     """Return the catalogues given from Python, by registration."""
     if contexts is None:
         return {}
-    if isinstance(contexts, Mapping) and not contexts.keys() & {"template", "query", "memberships_url"}:
+    if _is_by_name(contexts):
         if amiss := not_there("registration", map(str, contexts), names):
             raise ConfigurationError(_listed(amiss), where="contexts")
         return dict(contexts)

@@ -121,7 +121,8 @@ def _disposition(table: Table) -> Mapping[str, str]:
     """delete-insert with a primary key: the one strategy that a copy repeated after a crash leaves without doubles."""
     disposition = {"disposition": "merge", "strategy": "delete-insert"}
     if table.scope:
-        disposition["destination_scope"] = f"{table.scope} IN (SELECT {table.scope} FROM {{staging_table}})"
+        scope = f"{table.scope} IN (SELECT {table.scope} FROM {{staging_table}})"  # noqa: S608 - names of ours
+        disposition["destination_scope"] = scope
     if table.marker:
         disposition["source_filter"] = f"{table.marker} <> ''"
     return disposition

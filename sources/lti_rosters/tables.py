@@ -54,7 +54,9 @@ def _owned(*columns: Column, is_key: bool = False) -> tuple[Column, ...]:
 
 REGISTRATION = "Name of the registration in the settings."
 CONTEXT_ID = "The course's id as the platform sends it: case-sensitive, unique only within a registration."
-CONTEXT_KEY = "First 32 hex digits of SHA-256 over registration, byte 0x1F and context_id; for joins and merges."
+CONTEXT_KEY = (
+    "First 32 hex digits of SHA-256 over registration, byte 0x1F and context_id; for joins and merges."
+)
 USER_ID = "The person's id as the platform sends it (the `sub` of launches): case-sensitive, unique only within a registration."
 SYNC_ID = "The sync that wrote the row: key of roster_syncs."
 LOAD = Column("_dlt_load_id", TEXT, "The load that wrote the row: key of _dlt_loads.")
@@ -65,7 +67,11 @@ MEMBERSHIPS = Table(
     _owned(
         _key("user_id", USER_ID),
         Column("status", TEXT, "Active, Inactive, or a value the standard doesn't know, as sent."),
-        Column("primary_role", TEXT, "The first that holds of teaching_assistant, instructor, content_developer, administrator, manager, officer, mentor, learner, member, other."),
+        Column(
+            "primary_role",
+            TEXT,
+            "The first that holds of teaching_assistant, instructor, content_developer, administrator, manager, officer, mentor, learner, member, other.",
+        ),
         Column("name", TEXT, "Full name."),
         Column("given_name", TEXT, "Given names."),
         Column("family_name", TEXT, "Family names."),
@@ -109,7 +115,11 @@ MEMBERSHIP_LOG = Table(
             Column("status", TEXT, "Active, Inactive, or a value the standard doesn't know, as sent."),
             Column("roles", TEXT, "Canonical role URIs, sorted, as a JSON list."),
             Column("primary_role", TEXT, "As in memberships."),
-            Column("is_active_learner", FLAG, "Status Active, a context Learner role or a sub-role of it, no test user."),
+            Column(
+                "is_active_learner",
+                FLAG,
+                "Status Active, a context Learner role or a sub-role of it, no test user.",
+            ),
         ),
     ),
     scope="sync_id",
@@ -167,10 +177,16 @@ ROSTER_SYNCS = Table(
             Column("throttles", NUMBER, "Answers that asked to slow down."),
             Column("departures", NUMBER, "People who left with it."),
             Column("roster_hash", TEXT, "Hash of the roster as stored."),
-            Column("roster_sync_id", TEXT, "The sync whose rows are the roster in force after it; NULL if none."),
+            Column(
+                "roster_sync_id", TEXT, "The sync whose rows are the roster in force after it; NULL if none."
+            ),
             Column("role_filter", TEXT, "The role that the roster was restricted to."),
             Column("differences_url", TEXT, "The platform's link to what changes from here on."),
-            Column("error_type", TEXT, "Why it failed: configuration, refused, scope, unreachable, throttled, not_found, malformed, looped, other_host, too_large, timeout, duplicate_context or bug."),
+            Column(
+                "error_type",
+                TEXT,
+                "Why it failed: configuration, refused, scope, unreachable, throttled, not_found, malformed, looped, other_host, too_large, timeout, duplicate_context or bug.",
+            ),
             Column("error", TEXT, "What happened and what to do; never a secret, never a member."),
             Column("http_status", NUMBER, "The platform's last status, where one decided."),
             Column("malformed_members", NUMBER, "Members that could not be read and were set aside."),

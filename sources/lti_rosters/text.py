@@ -90,7 +90,14 @@ def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]
 
     Where *width*, in columns of the screen, is too narrow the widest column of texts is shortened, and no other.
     """
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, GAP, 0, 0),
+    )
     texts = [["" if value is None else plain(value) for value in row] for row in rows]
     widths = [max(map(cell_len, [name, *column])) for name, *column in zip(columns, *texts, strict=True)]
     numeric = [any(isinstance(row[index], int | float) for row in rows) for index in range(len(columns))]

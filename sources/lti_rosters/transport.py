@@ -30,9 +30,10 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 REPOSTED = frozenset({307, 308})  # the redirects that keep method and body (RFC 9110 §15.4)
 MOST_REDIRECTS = 5
 CONNECT_TIMEOUT = 10.0  # seconds; a platform that is up accepts a connection in far less
-BACKOFF = 0.5  # seconds before the second attempt at most, doubled for each further one, all of it jittered
+BACKOFF = 1.0  # seconds before the second attempt at most, doubled for each further one, all of it jittered
 THROTTLED_BACKOFF = 1.0  # seconds, likewise, where a throttle does not say how long (Canvas)
 LONGEST_BACKOFF = 30.0  # seconds
+LONGEST_HOST = 80  # characters of a host's name in a message: a link may hold any number
 MEGABYTE = 1_000_000
 
 
@@ -233,17 +234,18 @@ class Transport:
         base = THROTTLED_BACKOFF if throttled else BACKOFF
         # Full jitter: no two workers come back at the same moment.
         jitter = random.uniform(0, min(LONGEST_BACKOFF, base * 2.0 ** (attempt - 1)))  # noqa: S311
-        wait = jitter if told is None else told
-        is_too_long = wait > self.bounds.max_wait and told is not None
+        # Who is told 0 s, or a moment that has passed, still waits: five requests in a row help nobody.
+        wait = jitter if told is None else max(told, jitter)
+        is_too_long = told is not None and told > self.bounds.max_wait
         if throttled and is_too_long:
             self.pace.send_away(wait)
         elif throttled:  # the others of this registration wait with it
-            self.pace.hold(wait, is_told=told is not None)
+            self.pace.hold(wait, is_told=wait == told)
         most = 1 if effort.is_probe and not throttled else self.bounds.max_attempts
         if attempt >= most:
             raise self._given_up(call, outcome, f"after {attempt} attempt{'s' * (attempt > 1)}")
-        if is_too_long or (told is not None and self.clock() + wait > effort.deadline):
-            raise self._given_up(call, outcome, f"and asks to wait {wait:.0f} s, longer than allowed")
+        if told is not None and (is_too_long or self.clock() + told > effort.deadline):
+            raise self._given_up(call, outcome, f"and asks to wait {told:.0f} s, longer than allowed")
         return wait
 
     def _given_up(self, call: Call, outcome: Answer | httpx.TransportError, why: str) -> LtiRostersError:
@@ -306,9 +308,10 @@ class Transport:
 
 def _host(url: str) -> str:
     try:
-        return urlsplit(url).hostname or "the platform"
+        host = urlsplit(url).hostname or "the platform"
     except ValueError:
         return "the platform"
+    return host if len(host) <= LONGEST_HOST else host[:LONGEST_HOST] + "…"
 
 
 def _is_cut_off(error: httpx.RemoteProtocolError) -> bool:

@@ -90,7 +90,7 @@ def test_unreadable_entries_may_be_the_missing_people(school: School) -> None:
 def test_unreadable_entries_do_not_switch_the_loop_guard_off(school: School) -> None:
     """Ever-new links to the same people fail, whatever else stands on their pages."""
 
-    def page(exchange: Exchange) -> Reply:
+    def page(_: Exchange) -> Reply:
         number = len(school.platform.roster_requests) + len(school.platform.requests)
         link = f'<{school.platform.origin}/round?n={number}>; rel="next"'
         members = [member("ann"), {"roles": []}]
