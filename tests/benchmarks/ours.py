@@ -1,19 +1,17 @@
-"""Load every roster of the working directory's settings with lti-rosters: raw tables only, no models."""
+"""Load every roster of the working directory's settings as `lti-rosters run --no-models` does."""
 
-import dlt
+import sys
 
-from lti_rosters import lti_rosters
+from lti_rosters.run import Order, run
 
-DATABASE = "ours.duckdb"
+DATABASE = "rosters.duckdb"
 
 if __name__ == "__main__":
-    pipeline = dlt.pipeline(
-        "lti_rosters",
-        destination=dlt.destinations.duckdb(DATABASE),
-        dataset_name="lti_raw",
-        pipelines_dir="ours",
-    )
-    pipeline.run(lti_rosters()).raise_on_failed_jobs()
+    document = run(Order(with_models=False))
+    if document["exit_status"]:
+        sys.exit(
+            f"the run ended with {document['exit_status']}: {document['error']} {document['failures'][:3]}"
+        )
 
     from measure import report
 

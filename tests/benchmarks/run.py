@@ -18,7 +18,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 WORKLOADS = {"w1": (2_000, 40), "w2": (20, 20_000)}  # courses, members of each
-FEW, MANY, CLASS = 500, 5_000, 40  # courses compared for their memory, members of each
+FEW, MANY, CLASS = 2_500, 10_000, 40  # courses compared for their memory, members of each; both fill a batch
 CONFIG = """\
 [runtime]
 dlthub_telemetry = false
