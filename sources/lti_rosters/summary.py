@@ -58,6 +58,11 @@ class Journal:
             tally.faults = plan.faults
             if plan.failure is not None and not plan.entries:
                 self._note_failure(plan.registration.name, None, plan.failure)
+            if plan.links:
+                self.warnings.append(
+                    f"{plan.registration.name}: {plan.links} rows of the catalogue name a resource link; this version "
+                    "reads the roster of their course alone."
+                )
             if plan.faults:
                 self.causes.add(CONFIGURATION)
 

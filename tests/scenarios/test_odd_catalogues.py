@@ -126,3 +126,16 @@ def test_many_registrations_share_the_threads() -> None:
 
     assert sum(_share(8, made) for _ in made) <= MOST_AT_ONCE
     assert _share(8, made[:1]) == 8
+
+
+def test_the_catalogues_title_is_the_courses_where_the_platform_sends_none(school: School) -> None:
+    """A title that changes in the catalogue arrives, unless the platform has a word of its own."""
+    school.platform.routes["/roster"] = lambda _: Reply(200, [], body("ann", context={"id": "c"}))
+    entry = {"memberships_url": f"{school.platform.origin}/roster", "title": "Botany"}
+    school.catalogue["canvas"] = [entry]
+    school.run()
+
+    school.catalogue["canvas"] = [entry | {"title": "Botany II"}]
+    school.run()
+
+    assert school.sql("SELECT context_id, title FROM contexts") == [("c", "Botany II")]
