@@ -1,6 +1,7 @@
 """A sync: one attempt to read one roster, how it ended and what it brought."""
 
-import uuid
+import secrets
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +25,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def new_sync_id() -> str:
+    """An id of its own: 12 hex digits of Unix time in milliseconds, then 12 of chance.
+
+    Those of one run begin alike, so that a warehouse packs them into half the bytes that pure chance takes.
+    """
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(6)}"
+
+
 @dataclass(slots=True, kw_only=True)
 class Sync:
     """One row of `roster_syncs`, and for a complete one its roster.
@@ -35,7 +44,7 @@ class Sync:
     where: str  # the catalogue entry, for messages
     outcome: str = FAILED
     mode: str = FULL
-    sync_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    sync_id: str = field(default_factory=new_sync_id)
     started_at: datetime = field(default_factory=now)
     finished_at: datetime = field(default_factory=now)
     effort: Effort = field(default_factory=lambda: Effort(0.0))
