@@ -366,7 +366,7 @@ def test_new_key_comes_back() -> None:
     """A new key is written as PKCS#8 and read back as the same."""
     key = new_key()
 
-    assert private_pem(key).startswith("-----BEGIN PRIVATE KEY-----\n")
+    assert private_pem(key).startswith("-----BEGIN PRIVATE KEY-----")
     assert read_key(private_pem(key), where="") == key
 
 
