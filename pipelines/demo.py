@@ -10,7 +10,7 @@ from functools import partial
 
 from rich.console import Console
 
-from lti_rosters.demo import print_demo, run
+from lti_rosters.demo.demo import print_demo, run
 
 
 def main() -> int:

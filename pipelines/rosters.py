@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 
-from lti_rosters.run import Order, run
+from lti_rosters.runs.run import Order, run
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ import duckdb
 from jsonschema import Draft202012Validator
 
 import lti_rosters
-from lti_rosters.run import Order, Watcher, run
+from lti_rosters.runs.run import Order, Watcher, run
 from school import School
 
 SCHEMA = json.loads((Path(lti_rosters.__file__).parent / "result.schema.json").read_text(encoding="utf-8"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lti_rosters.keys import SigningKey, new_key
+from lti_rosters.keys.signing import SigningKey, new_key
 
 pytest.register_assert_rewrite("school", "play", "replies")  # their asserts tell as much as a test's own
 

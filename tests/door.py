@@ -7,16 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from lti_rosters.answer import Answer
-from lti_rosters.auth import Tokens
-from lti_rosters.keys import SigningKey, public_jwk
-from lti_rosters.nrps import Connection
-from lti_rosters.pace import Pace
-from lti_rosters.reference_platform import ReferencePlatform
-from lti_rosters.reference_server import Reply, Request, Server
-from lti_rosters.registration import Options, Registration
-from lti_rosters.transport import Bounds, Call, Effort, Transport
-from lti_rosters.urls import origin
+from lti_rosters.keys.signing import SigningKey, public_jwk
+from lti_rosters.providers.auth import Tokens
+from lti_rosters.providers.nrps import Connection
+from lti_rosters.reference.platform import ReferencePlatform
+from lti_rosters.reference.server import Reply, Request, Server
+from lti_rosters.settings.registration import Options, Registration
+from lti_rosters.web.answer import Answer
+from lti_rosters.web.pace import Pace
+from lti_rosters.web.transport import Bounds, Call, Effort, Transport
+from lti_rosters.web.urls import origin
 
 TOKEN = "tkn-0123456789-abcdefghij-secret"
 

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lti_rosters.body import clean, decode
-from lti_rosters.container import merge, read_page
 from lti_rosters.errors import MalformedError
-from lti_rosters.links import read_links, target
+from lti_rosters.providers.body import clean, decode
+from lti_rosters.providers.container import merge, read_page
 from lti_rosters.roles import held
+from lti_rosters.web.links import read_links, target
 
 BODIES = [path.read_bytes() for path in sorted((Path(__file__).parent / "platforms").glob("*.json"))]
 HEADERS = [

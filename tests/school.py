@@ -25,10 +25,10 @@ from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
 from lti_rosters import lti_rosters
-from lti_rosters.fingerprint import context_key
-from lti_rosters.keys import SigningKey, private_pem, public_jwk
-from lti_rosters.reference_platform import CANVAS, Course, Manner, ReferencePlatform, member
-from lti_rosters.sync import Sync
+from lti_rosters.keys.signing import SigningKey, private_pem, public_jwk
+from lti_rosters.reference.platform import CANVAS, Course, Manner, ReferencePlatform, member
+from lti_rosters.rosters.fingerprint import context_key
+from lti_rosters.rosters.sync import Sync
 
 PREFIX = "SOURCES__LTI_ROSTERS__"
 TABLES = (

@@ -15,9 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from door import Hurry, at_once, connected, effort, json_reply, opened, registered
-from lti_rosters import nrps
-from lti_rosters.answer import Answer
-from lti_rosters.auth import DEFAULT_LIFE, DEPLOYMENT_CLAIM, SCOPE, Tokens, assertion, read_token
 from lti_rosters.errors import (
     Interrupted,
     LtiRostersError,
@@ -29,8 +26,10 @@ from lti_rosters.errors import (
     TooLargeError,
     UnreachableError,
 )
-from lti_rosters.keys import SigningKey
-from lti_rosters.reference_platform import (
+from lti_rosters.keys.signing import SigningKey
+from lti_rosters.providers import nrps
+from lti_rosters.providers.auth import DEFAULT_LIFE, DEPLOYMENT_CLAIM, SCOPE, Tokens, assertion, read_token
+from lti_rosters.reference.platform import (
     BLACKBOARD,
     CANVAS,
     MANNERS,
@@ -44,7 +43,8 @@ from lti_rosters.reference_platform import (
     Reply,
     member,
 )
-from lti_rosters.registration import Registration
+from lti_rosters.settings.registration import Registration
+from lti_rosters.web.answer import Answer
 
 GRANT = {"access_token": "tok-1", "token_type": "Bearer", "expires_in": 3600, "scope": SCOPE}
 DEFAULT = object()

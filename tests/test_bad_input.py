@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from commands import SCREEN, Called, Desk, active_learners, carried_out, desk
-from lti_rosters.keys import SigningKey
-from lti_rosters.reference_platform import ReferencePlatform, Reply, member
+from lti_rosters.keys.signing import SigningKey
+from lti_rosters.reference.platform import ReferencePlatform, Reply, member
 from school import PREFIX, School
 
 CANVAS = f"{PREFIX}REGISTRATIONS__CANVAS__"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from lti_rosters.batches import Gatherer, Written
-from lti_rosters.fingerprint import row_hash
-from lti_rosters.member import read_members
+from lti_rosters.providers.member import read_members
+from lti_rosters.rosters.fingerprint import row_hash
+from lti_rosters.tables.batches import Gatherer, Written
 
 CONTEXT = "http://purl.imsglobal.org/vocab/lis/v2/membership#"
 TEST_USER = "http://purl.imsglobal.org/vocab/lti/system/person#TestUser"

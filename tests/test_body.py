@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lti_rosters.body import decode, json_text
 from lti_rosters.errors import MalformedError
+from lti_rosters.providers.body import decode, json_text
 
 SECRET = "Zelda"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lti_rosters.catalogue import Catalogue, ContextEntry, check_catalogue, read_catalogue
+from lti_rosters.catalogue.catalogue import Catalogue, ContextEntry, check_catalogue, read_catalogue
 from lti_rosters.errors import ConfigurationError
 
 A = "https://lms.example/courses/a/names_and_roles"

@@ -10,8 +10,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from commands import SCHEMA, Desk, desk, document, ended, files
-from lti_rosters.keys import SigningKey
-from lti_rosters.reference_platform import Course, Exchange, Reply
+from lti_rosters.keys.signing import SigningKey
+from lti_rosters.reference.platform import Course, Exchange, Reply
 from school import School, crowd
 
 OPTIONS = (

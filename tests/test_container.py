@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lti_rosters.container import Member, Page, merge, read_container, read_page
 from lti_rosters.errors import MalformedError
+from lti_rosters.providers.container import Member, Page, merge, read_container, read_page
 
 PLATFORMS = Path(__file__).parent / "platforms"
 LEARNER = "http://purl.imsglobal.org/vocab/lis/v2/membership#Learner"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from commands import carried_out
-from lti_rosters.destination import FINISHED, GIVEN_UP
-from lti_rosters.reference_platform import member
-from lti_rosters.working import LOST
+from lti_rosters.reference.platform import member
+from lti_rosters.runs.destination import FINISHED, GIVEN_UP
+from lti_rosters.runs.working import LOST
 from school import School
 from test_run import leave_pending
 

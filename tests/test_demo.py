@@ -18,8 +18,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from commands import Called, Desk, document, files, valid
-from lti_rosters import demo
-from lti_rosters.demo_campus import Campus, demo_campus
+from lti_rosters.demo import demo
+from lti_rosters.demo.campus import Campus, demo_campus
 
 SECONDS = 30  # on two cores with nothing else to do; tests share theirs
 HOSTILE = {

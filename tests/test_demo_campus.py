@@ -11,9 +11,9 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from lti_rosters.demo_campus import Campus, demo_campus, next_night
-from lti_rosters.demo_courses import CONTEXT
-from lti_rosters.reference_platform import MEDIA_TYPE, SCOPE, ReferencePlatform
+from lti_rosters.demo.campus import Campus, demo_campus, next_night
+from lti_rosters.demo.courses import CONTEXT
+from lti_rosters.reference.platform import MEDIA_TYPE, SCOPE, ReferencePlatform
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 

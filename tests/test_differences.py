@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lti_rosters.keys import SigningKey
-from lti_rosters.reference_platform import TAO, Exchange, Reply, member
+from lti_rosters.keys.signing import SigningKey
+from lti_rosters.reference.platform import TAO, Exchange, Reply, member
 from school import School
 
 LEARNER = "http://purl.imsglobal.org/vocab/lis/v2/membership#Learner"

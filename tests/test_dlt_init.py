@@ -12,8 +12,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from lti_rosters.keys import SigningKey, private_pem, public_jwk
-from lti_rosters.reference_platform import Course, ReferencePlatform, member
+from lti_rosters.keys.signing import SigningKey, private_pem, public_jwk
+from lti_rosters.reference.platform import Course, ReferencePlatform, member
 
 SOURCES = Path(__file__).parent.parent / "sources"
 MISSING = "cryptography,dbt,duckdb,filelock,httpx,jwt,pyarrow"  # what dlt alone does not bring

@@ -17,11 +17,11 @@ from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
 from commands import carried_out, desk
-from lti_rosters.keys import SigningKey, private_pem, public_jwk
-from lti_rosters.reference_platform import Course, ReferencePlatform, member
-from lti_rosters.registration import Options
-from lti_rosters.registration_settings import FIELDS, OPTIONS
-from lti_rosters.settings import Settings, read_settings
+from lti_rosters.keys.signing import SigningKey, private_pem, public_jwk
+from lti_rosters.reference.platform import Course, ReferencePlatform, member
+from lti_rosters.settings.registration import Options
+from lti_rosters.settings.registration_settings import FIELDS, OPTIONS
+from lti_rosters.settings.settings import Settings, read_settings
 from school import School
 
 ROOT = Path(__file__).parent.parent

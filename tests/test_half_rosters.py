@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from lti_rosters.models import Warehouse, build
+from lti_rosters.runs.models import Warehouse, build
 from models.raw_tables import (
     BROKEN_OFF,
     INSTRUCTOR,

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from lti_rosters.models import Built, Warehouse, build
+from lti_rosters.runs.models import Built, Warehouse, build
 from models.raw_tables import (
     BROKEN_OFF,
     INSTITUTION_STUDENT,

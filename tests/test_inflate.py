@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lti_rosters.inflate import Damaged, decoder
+from lti_rosters.web.inflate import Damaged, decoder
 
 TEXT = b'{"members": []}' * 50
 MUCH = 10**9  # bytes; more than any body here

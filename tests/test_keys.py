@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.hazmat.primitives.serialization import PrivateFormat as Form
 
 from lti_rosters.errors import ConfigurationError
-from lti_rosters.keys import new_key, private_pem, public_jwk, public_pem, read_key
+from lti_rosters.keys.signing import new_key, private_pem, public_jwk, public_pem, read_key
 
 # The example of RFC 7638 §3.1: a public key, hence its numbers alone.
 RFC_7638_N = (
@@ -325,7 +325,7 @@ def test_with_kid() -> None:
 
 def test_thumbprint_of_the_rfc() -> None:
     """The thumbprint is that of RFC 7638 §3.1 for its own example."""
-    from lti_rosters import keys
+    from lti_rosters.keys import signing as keys
 
     n = int.from_bytes(base64.urlsafe_b64decode(RFC_7638_N + "=="), "big")
 
@@ -395,7 +395,7 @@ class Missing(importlib.abc.MetaPathFinder):
 for name in [name for name in sys.modules if name.split(".")[0] == "cryptography"]:
     del sys.modules[name]
 sys.meta_path.insert(0, Missing())
-print(import_module_with_missing("lti_rosters.keys").SigningKey.__name__)
+print(import_module_with_missing("lti_rosters.keys.signing").SigningKey.__name__)
 """
 
     done = subprocess.run(

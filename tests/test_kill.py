@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from commands import Desk, active_learners, carried_out, desk
-from lti_rosters.reference_platform import member
+from lti_rosters.reference.platform import member
 from school import School
 
 PATIENCE = 60.0  # seconds that a run has to come to the stage at which it is killed

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lti_rosters.errors import MalformedError
-from lti_rosters.links import Link, read_links, target
+from lti_rosters.web.links import Link, read_links, target
 
 BASE = "https://lms.example.edu/courses/4/members?limit=50"
 URL = "https://LMS.example.edu/Next?page=2&Cursor=aB%2fc"

@@ -15,9 +15,9 @@ import duckdb
 import pytest
 import yaml
 
-from lti_rosters import models
 from lti_rosters.errors import ConfigurationError, DestinationError
-from lti_rosters.models import Built, Warehouse, build
+from lti_rosters.runs import models
+from lti_rosters.runs.models import Built, Warehouse, build
 from models.raw_tables import (
     BROKEN_OFF,
     CONTEXT_ROLE,
@@ -747,7 +747,7 @@ def test_missing_dbt_is_said_with_the_extra(tmp_path: Path) -> None:
         "        if name.split('.')[0] == 'dbt': raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Missing())\n"
         "from pathlib import Path\n"
-        "from lti_rosters.models import Warehouse, build\n"
+        "from lti_rosters.runs.models import Warehouse, build\n"
         "build(Warehouse(adapter='duckdb', path=Path('x.duckdb')), work_dir=Path())\n"
     )
 

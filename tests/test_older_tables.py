@@ -3,7 +3,7 @@
 import pytest
 
 from commands import active_learners, carried_out
-from lti_rosters.reference_platform import member
+from lti_rosters.reference.platform import member
 from school import School, crowd
 
 # What an older version might not have had, by table.

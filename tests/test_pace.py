@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from door import Hurry, at_once
 from lti_rosters.errors import Interrupted
-from lti_rosters.pace import Held, Pace
+from lti_rosters.web.pace import Held, Pace
 
 FAR = float("inf")
 

@@ -88,7 +88,7 @@ def test_the_wheel_names_its_command(wheel: Path) -> None:
         zipfile.ZipFile(wheel).read(f"lti_rosters-{__version__}.dist-info/entry_points.txt").decode("utf-8")
     )
 
-    assert text.split("\n")[:2] == ["[console_scripts]", "lti-rosters = lti_rosters.cli:main"]
+    assert text.split("\n")[:2] == ["[console_scripts]", "lti-rosters = lti_rosters.cli.main:main"]
 
 
 def test_the_wheel_says_what_it_needs(metadata: Message) -> None:

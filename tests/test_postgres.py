@@ -13,8 +13,8 @@ import psycopg2
 import pytest
 
 from commands import carried_out, desk, ended
-from lti_rosters.reference_platform import member
-from lti_rosters.run import Watcher
+from lti_rosters.reference.platform import member
+from lti_rosters.runs.run import Watcher
 from postgres import Server, installed, server
 from school import TABLES, School, crowd
 

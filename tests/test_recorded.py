@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from commands import active_learners, carried_out
-from lti_rosters.keys import SigningKey
+from lti_rosters.keys.signing import SigningKey
 from replay import TOKEN, Asked, Replay, recording
 from school import School
 

@@ -19,8 +19,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from lti_rosters import reference_platform
-from lti_rosters.reference_platform import (
+from lti_rosters.reference import platform as reference_platform
+from lti_rosters.reference.platform import (
     BLACKBOARD,
     CANVAS,
     D2L,

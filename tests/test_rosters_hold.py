@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from lti_rosters.keys import SigningKey
-from lti_rosters.reference_platform import Course, Exchange, Reply
+from lti_rosters.keys.signing import SigningKey
+from lti_rosters.reference.platform import Course, Exchange, Reply
 from lti_rosters.roles import held
 from scenarios.replies import Page, body, url
 from school import School, people

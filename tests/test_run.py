@@ -9,11 +9,11 @@ import pytest
 
 from commands import active_learners, carried_out, files
 from lti_rosters import lti_rosters
-from lti_rosters.destination import tidy
-from lti_rosters.lock import alone
-from lti_rosters.reference_platform import MOODLE, Course, Exchange, Reply
-from lti_rosters.run import Order, Watcher, run
-from lti_rosters.sync import Sync
+from lti_rosters.reference.platform import MOODLE, Course, Exchange, Reply
+from lti_rosters.rosters.sync import Sync
+from lti_rosters.runs.destination import tidy
+from lti_rosters.runs.lock import alone
+from lti_rosters.runs.run import Order, Watcher, run
 from school import School, crowd
 
 HTML = Reply(200, [("Content-Type", "text/html")], b"<!doctype html><title>Sign in</title>")

@@ -20,16 +20,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from door import TOKEN, Recorder, connected, door, effort, get, json_reply, opened, post, read, registered
-from lti_rosters import nrps
-from lti_rosters.answer import Answer
-from lti_rosters.auth import Token, Tokens, read_token
 from lti_rosters.errors import ConfigurationError, LtiRostersError, OtherHostError, UnreachableError
-from lti_rosters.http import Wire, certificates
-from lti_rosters.keys import SigningKey, private_pem
-from lti_rosters.proxies import is_spared, proxy_url
-from lti_rosters.reference_platform import CANVAS, TAO, Course, Exchange, ReferencePlatform, Reply, member
-from lti_rosters.reference_server import Request
-from lti_rosters.registration import Registration
+from lti_rosters.keys.signing import SigningKey, private_pem
+from lti_rosters.providers import nrps
+from lti_rosters.providers.auth import Token, Tokens, read_token
+from lti_rosters.reference.platform import CANVAS, TAO, Course, Exchange, ReferencePlatform, Reply, member
+from lti_rosters.reference.server import Request
+from lti_rosters.settings.registration import Registration
+from lti_rosters.web.answer import Answer
+from lti_rosters.web.http import Wire, certificates
+from lti_rosters.web.proxies import is_spared, proxy_url
 from school import School
 
 GOOD = json_reply(b'{"id": "x", "context": {"id": "c"}, "members": []}')

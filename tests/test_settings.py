@@ -17,8 +17,8 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from dlt.common.pipeline import PipelineContext
 
 from lti_rosters.errors import ConfigurationError
-from lti_rosters.keys import SigningKey, new_key, private_pem
-from lti_rosters.settings import Fault, Options, Registration, Settings, read_settings
+from lti_rosters.keys.signing import SigningKey, new_key, private_pem
+from lti_rosters.settings.settings import Fault, Options, Registration, Settings, read_settings
 
 URL = "https://lms.example/courses/1/names_and_roles"
 NRPS = """
@@ -279,7 +279,7 @@ def test_array_of_tables(write: Write) -> None:
 def test_jwk_as_a_table(write: Write) -> None:
     """A JWK may be a table in secrets.toml."""
     numbers = key().private_key.private_numbers()
-    from lti_rosters.keys import _unsigned, public_jwk
+    from lti_rosters.keys.signing import _unsigned, public_jwk
 
     members = {**public_jwk(key()), "d": _unsigned(numbers.d)}
     table = "\n".join(f'{name} = "{value}"' for name, value in members.items())
@@ -1006,7 +1006,7 @@ def in_a_process(folder: Path) -> subprocess.CompletedProcess[str]:
     """Read the settings of *folder* in a fresh interpreter."""
     program = (
         "from lti_rosters.errors import ConfigurationError\n"
-        "from lti_rosters.settings import read_settings\n"
+        "from lti_rosters.settings.settings import read_settings\n"
         "try:\n    print(read_settings().registrations[0].client_id)\n"
         "except ConfigurationError as error:\n    print('ERROR', error)\n"
     )

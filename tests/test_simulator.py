@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lti_rosters.keys import SigningKey
+from lti_rosters.keys.signing import SigningKey
 from simulator.judge import VIOLATIONS, Judge
 from simulator.manners import KINDS
 from simulator.term import Term, Weather

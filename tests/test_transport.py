@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from door import Hurry, Recorder, at_once, door, effort, get, json_reply, post, read
-from lti_rosters.answer import RETRIED, retry_after, units_left
 from lti_rosters.errors import (
     Interrupted,
     LoopedError,
@@ -27,9 +26,10 @@ from lti_rosters.errors import (
     TooLargeError,
     UnreachableError,
 )
-from lti_rosters.reference_platform import BLACKBOARD, CANVAS, D2L, Manner
-from lti_rosters.reference_refusals import maintenance, throttled
-from lti_rosters.reference_server import Reply, Request
+from lti_rosters.reference.platform import BLACKBOARD, CANVAS, D2L, Manner
+from lti_rosters.reference.refusals import maintenance, throttled
+from lti_rosters.reference.server import Reply, Request
+from lti_rosters.web.answer import RETRIED, retry_after, units_left
 
 BODY = b'{"id": "x", "context": {"id": "c"}, "members": []}'
 GOOD = json_reply(BODY)

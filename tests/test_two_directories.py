@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from commands import carried_out, desk, ended
-from lti_rosters import ledger
+from lti_rosters.tables import ledger
 from school import School, crowd
 
 HOLD = "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('held', flush=True); time.sleep({})"

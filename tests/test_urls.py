@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lti_rosters.errors import ConfigurationError
-from lti_rosters.urls import (
+from lti_rosters.web.urls import (
     carries_secret,
     check_url,
     is_loopback,

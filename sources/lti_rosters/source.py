@@ -12,15 +12,15 @@ from dlt.common.pipeline import SupportsPipeline
 from dlt.destinations.sql_client import SqlClientBase
 from dlt.extract import DltResource, DltSource
 
-from .batches import Batch, Gatherer, Written
-from .collection import rarely_collected
-from .harvest import Harvest, Plan, narrowed, plans
-from .ledger import ContextFacts, Ledger, read_ledger
 from .roles import held, read_role, vocabulary
-from .roster import Roster
-from .settings import Settings, read_settings
-from .sync import COMPLETE, READ, Sync
-from .tables import TABLES, Table
+from .rosters.collection import rarely_collected
+from .rosters.harvest import Harvest, Plan, narrowed, plans
+from .rosters.roster import Roster
+from .rosters.sync import COMPLETE, READ, Sync
+from .settings.settings import Settings, read_settings
+from .tables.batches import Batch, Gatherer, Written
+from .tables.columns import TABLES, Table
+from .tables.ledger import ContextFacts, Ledger, read_ledger
 
 SECTION = "lti_rosters"
 KEPT = "roster_syncs"  # loaded whatever else is selected: without it nobody could tell what the rest is worth

@@ -2,7 +2,7 @@
 
 import sys
 
-from lti_rosters.run import Order, run
+from lti_rosters.runs.run import Order, run
 
 DATABASE = "rosters.duckdb"
 

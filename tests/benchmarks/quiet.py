@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from commands import carried_out
-from lti_rosters.keys import new_key
+from lti_rosters.keys.signing import new_key
 from school import School, crowd
 from test_quiet import rows, weight
 

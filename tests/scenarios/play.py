@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lti_rosters.fingerprint import context_key
-from lti_rosters.keys import SigningKey
-from lti_rosters.reference_platform import CANVAS, Course, Manner
+from lti_rosters.keys.signing import SigningKey
+from lti_rosters.reference.platform import CANVAS, Course, Manner
+from lti_rosters.rosters.fingerprint import context_key
 from school import School, people, short
 
 LEARNER = {"status": "Active", "roles": ("Learner",)}

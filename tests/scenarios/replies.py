@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lti_rosters.reference_platform import MEDIA_TYPE, Exchange, Reply
+from lti_rosters.reference.platform import MEDIA_TYPE, Exchange, Reply
 from school import people
 
 Script = Callable[[Exchange], Reply | None]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from replies import Page, Script, body, pages
 
-from lti_rosters.fingerprint import context_key
-from lti_rosters.keys import SigningKey
-from lti_rosters.reference_platform import Course, Exchange, Reply, member
+from lti_rosters.keys.signing import SigningKey
+from lti_rosters.reference.platform import Course, Exchange, Reply, member
+from lti_rosters.rosters.fingerprint import context_key
 from school import School
 
 

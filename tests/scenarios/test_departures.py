@@ -7,8 +7,8 @@ import pytest
 from play import LEARNER, Played, Scenario, check, complete, failed, nights, person, unchanged
 from replies import Page, Script, body, pages, walks
 
-from lti_rosters.keys import SigningKey
-from lti_rosters.reference_platform import MOODLE, Course, Exchange, Reply, member
+from lti_rosters.keys.signing import SigningKey
+from lti_rosters.reference.platform import MOODLE, Course, Exchange, Reply, member
 from school import School, crowd
 
 TEACHER = member("tom", ("Instructor",), name="Tom Example", picture="https://p.example/t.png", pronouns="he")

@@ -7,8 +7,8 @@ import pytest
 from play import LEARNER, Played, Scenario, breaks, check, complete, failed, nights, person, reads, unchanged
 from replies import HERE, Page, body, pages
 
-from lti_rosters.keys import SigningKey
-from lti_rosters.reference_platform import MOODLE, OPENOLAT, SAKAI, Course, member
+from lti_rosters.keys.signing import SigningKey
+from lti_rosters.reference.platform import MOODLE, OPENOLAT, SAKAI, Course, member
 from school import TABLES, School, crowd
 
 LOGIN = "<!DOCTYPE html><html><head><title>Log in</title></head><body>Hello Ann Example</body></html>"

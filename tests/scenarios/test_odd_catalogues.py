@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from lti_rosters.harvest import MOST_AT_ONCE, Plan, _share
-from lti_rosters.keys import SigningKey
-from lti_rosters.reader import GIVEN_UP
-from lti_rosters.reference_platform import Exchange, Reply, member
-from lti_rosters.registration import Options, Registration
+from lti_rosters.keys.signing import SigningKey
+from lti_rosters.reference.platform import Exchange, Reply, member
+from lti_rosters.rosters.harvest import MOST_AT_ONCE, Plan, _share
+from lti_rosters.rosters.reader import GIVEN_UP
+from lti_rosters.settings.registration import Options, Registration
 from school import School
 
 

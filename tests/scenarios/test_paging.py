@@ -9,8 +9,8 @@ import pytest
 from play import LEARNER, Played, Scenario, breaks, check, complete, failed, nights, person, reads, unchanged
 from replies import Page, Script, body, pages, url
 
-from lti_rosters.keys import SigningKey
-from lti_rosters.reference_platform import (
+from lti_rosters.keys.signing import SigningKey
+from lti_rosters.reference.platform import (
     BLACKBOARD,
     CANVAS,
     D2L,

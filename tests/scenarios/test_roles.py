@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from play import Played, Scenario, check, nights, person, reads
 
-from lti_rosters.keys import SigningKey
-from lti_rosters.reference_platform import MOODLE, OPENOLAT, SAKAI, Manner, member
+from lti_rosters.keys.signing import SigningKey
+from lti_rosters.reference.platform import MOODLE, OPENOLAT, SAKAI, Manner, member
 from school import School
 
 MEMBERSHIP = "http://purl.imsglobal.org/vocab/lis/v2/membership"

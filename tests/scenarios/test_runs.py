@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from replies import Page, body, pages, url
 
-from lti_rosters.keys import SigningKey
-from lti_rosters.reference_platform import MOODLE, Course, Exchange, Reply, member
-from lti_rosters.sync import Sync
+from lti_rosters.keys.signing import SigningKey
+from lti_rosters.reference.platform import MOODLE, Course, Exchange, Reply, member
+from lti_rosters.rosters.sync import Sync
 from school import Run, School, crowd
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from lti_rosters.reference_platform import MEDIA_TYPE, Course, Exchange, ReferencePlatform, Reply
+from lti_rosters.reference.platform import MEDIA_TYPE, Course, Exchange, ReferencePlatform, Reply
 from simulator.campus import Campus, TrueCourse
 from simulator.manners import Kind, doubled, entry, junk, sent
 

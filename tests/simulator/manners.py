@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lti_rosters.reference_platform import BLACKBOARD, CANVAS, MOODLE, SAKAI, TAO, Manner
+from lti_rosters.reference.platform import BLACKBOARD, CANVAS, MOODLE, SAKAI, TAO, Manner
 from simulator.campus import ASSISTANT, INSTRUCTOR, LEARNER, MENTOR, Roster, Standing
 
 COMMON: Mapping[str, Any] = {"max_attempts": 2, "max_wait": 2, "concurrency": 3}

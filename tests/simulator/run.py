@@ -14,7 +14,7 @@ from pathlib import Path
 os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")  # dlt shows its warnings otherwise
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lti_rosters.keys import new_key
+from lti_rosters.keys.signing import new_key
 from simulator.judge import VIOLATIONS
 from simulator.term import Term
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Self
 
 from commands import carried_out, desk
-from lti_rosters import models
-from lti_rosters.fingerprint import context_key
-from lti_rosters.keys import SigningKey
-from lti_rosters.reference_platform import SCOPE, Course, ReferencePlatform, Reply
+from lti_rosters.keys.signing import SigningKey
+from lti_rosters.reference.platform import SCOPE, Course, ReferencePlatform, Reply
+from lti_rosters.rosters.fingerprint import context_key
+from lti_rosters.runs import models
 from school import School
 from simulator.campus import Campus, TrueCourse
 from simulator.faults import Evening, chosen, dress

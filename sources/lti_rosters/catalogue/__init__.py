@@ -1,0 +1,1 @@
+"""Which courses there are, in whatever form the catalogue comes."""

@@ -1,0 +1,162 @@
+"""Where contexts come from: lists, tables, files, templates, launch claims, anything iterable or callable."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from os import PathLike, fspath
+from typing import Any
+
+from ..errors import ConfigurationError
+from .entries import BadRowError, ContextEntry, entry, is_row
+from .files import Row, check_file, counted, file_rows, json_rows
+from .template import check_template, template_rows
+
+__all__ = ["Catalogue", "ContextEntry", "check_catalogue", "read_catalogue"]
+
+FORMS = (
+    "Give a CSV or JSONL file, a list of memberships URLs, tables with memberships_url, "
+    "or { template = …, ids = … }."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The contexts of a registration.
+
+    *faults* are the rows that could not be read, each with its place; *doubles* counts rows that named what
+    an earlier one names. Only a whole catalogue may tell which contexts are gone (design §3, delisted).
+    """
+
+    entries: list[ContextEntry] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    doubles: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every row could be read."""
+        return not self.faults
+
+
+def check_catalogue(setting: Any) -> None:
+    """Raise ConfigurationError when *setting* is of no form that we read, or its file is missing.
+
+    Reads no row: a function is not called, an iterable not begun.
+    """
+    form = _form(setting)
+    if isinstance(form, str) and not form.startswith("["):
+        check_file(form)
+    if isinstance(form, Mapping) and "template" in form:
+        check_template(form)
+
+
+def read_catalogue(setting: Any, *, where: str, provider: str = "nrps") -> Catalogue:
+    """Read the catalogue *setting* of the registration *where*.
+
+    Bad rows become faults and the rest is kept. Raises ConfigurationError when the catalogue as a whole
+    cannot be read: no such file, no known form, no header, a function or iterable that breaks off.
+    """
+    try:
+        return _collected(_rows(setting, provider), provider)
+    except ConfigurationError as error:
+        raise ConfigurationError(error.what, where=error.where or where, remedy=error.remedy) from None
+
+
+def _collected(rows: Iterable[Row], provider: str) -> Catalogue:
+    entries: list[ContextEntry] = []
+    faults: list[str] = []
+    for where, row in rows:
+        try:
+            if isinstance(row, BadRowError):
+                raise row
+            entries.append(entry(row, where, provider))
+        except BadRowError as error:
+            faults.append(f"{where}: {error}")
+    single = _single(_with_newest_urls(entries))
+    return Catalogue(single, faults, len(entries) - len(single))
+
+
+def _with_newest_urls(entries: list[ContextEntry]) -> list[ContextEntry]:
+    """Where launches of one context tell different URLs, give all the newest's (E98); ties: the last."""
+    newest: dict[str, ContextEntry] = {}
+    for each in entries:
+        if each.is_launch and each.context_id and each.memberships_url:
+            known = newest.get(each.context_id)
+            if known is None or (each.launched_at or 0.0) >= (known.launched_at or 0.0):
+                newest[each.context_id] = each
+    if not newest:
+        return entries
+    return [_renewed(each, newest.get(each.context_id or "")) for each in entries]
+
+
+def _renewed(each: ContextEntry, newest: ContextEntry | None) -> ContextEntry:
+    if newest is None or not each.is_launch or each.memberships_url == newest.memberships_url:
+        return each
+    return each.at(newest.memberships_url)
+
+
+def _single(entries: list[ContextEntry]) -> list[ContextEntry]:
+    """Return each context, or link of one, once: the first entry that names it."""
+    first: dict[tuple[str, str | None], ContextEntry] = {}
+    for each in entries:
+        what = each.address or (f"context {each.context_id}" if each.context_id else each.where)
+        first.setdefault((what, each.resource_link_id), each)
+    return list(first.values())
+
+
+def _form(setting: Any) -> Any:
+    """Return *setting* in its plain form: JSON text read, a path as text, a single URL or entry in a list."""
+    if isinstance(setting, PathLike):
+        setting = fspath(setting)
+    if isinstance(setting, str):
+        return _text_form(setting.strip())
+    if isinstance(setting, ContextEntry):
+        return [setting]
+    if isinstance(setting, Mapping):
+        return _mapping_form(setting)
+    if callable(setting) or (isinstance(setting, Iterable) and not isinstance(setting, bytes)):
+        return setting
+    raise ConfigurationError(f"A catalogue cannot be made of {type(setting).__name__}.", remedy=FORMS)
+
+
+def _text_form(text: str) -> Any:
+    if not text:
+        raise ConfigurationError("The catalogue is empty text.", remedy=FORMS)
+    if text.startswith("{"):
+        try:
+            return _form(json.loads(text))
+        except (ValueError, RecursionError):
+            raise ConfigurationError(
+                "The catalogue begins like JSON and is not JSON.", remedy=FORMS
+            ) from None
+    return text.split() if text.lower().startswith(("https://", "http://")) else text
+
+
+def _mapping_form(table: Mapping[Any, Any]) -> Any:
+    if "query" in table:
+        raise ConfigurationError(
+            "A query on a database is not read by this version.", remedy="Export its rows to CSV or JSONL."
+        )
+    if "template" in table or "ids" in table:
+        return table
+    if is_row(table):
+        return [table]
+    known = ", ".join(sorted(str(name) for name in table)[:10]) or "nothing"
+    raise ConfigurationError(f"A catalogue cannot be made of a table with {known}.", remedy=FORMS)
+
+
+def _rows(setting: Any, provider: str) -> Iterator[Row]:
+    form = _form(setting)
+    if isinstance(form, str):
+        return json_rows(form, "contexts") if form.startswith("[") else file_rows(form, provider)
+    if isinstance(form, Mapping):
+        return template_rows(form)
+    if callable(form):
+        return _rows(_called(form), provider)
+    return counted(form)
+
+
+def _called(function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except Exception as error:
+        raise ConfigurationError(f"The catalogue's function failed: {type(error).__name__}.") from error

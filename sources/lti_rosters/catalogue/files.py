@@ -1,0 +1,189 @@
+"""Rows of a catalogue from a file: CSV with a header, or JSON, one object a line.
+
+A row that cannot be read is yielded as BadRowError, so that the good ones around it are kept.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigurationError
+from .entries import ADDRESSES, ALIASES, COLUMNS, BadRowError
+
+DELIMITERS = ",;\t"
+LONGEST_NAME = 200  # characters of a file's name in a message
+KEY_LIKE = re.compile(r"-----|[A-Za-z0-9+=]{40}")
+LONGEST_CELL = 1_000_000  # characters
+JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
+LATER = {
+    ".parquet": "Parquet",
+    ".pq": "Parquet",
+    ".xlsx": "Excel",
+    ".xls": "Excel",
+}  # a later version reads some
+
+Row = tuple[str, Any]  # where it stands; a row, or the BadRowError that it is
+
+
+def check_file(name: str) -> Path:
+    """Return the path of the file *name*; raises ConfigurationError if missing or of no form we read."""
+    path = Path(name).expanduser()
+    if kind := LATER.get(path.suffix.lower()):
+        raise ConfigurationError(
+            f"{name} is a {kind} file, which this version does not read.", remedy="Write it as CSV or JSONL."
+        )
+    try:
+        if path.is_dir():
+            raise ConfigurationError(f"{_shown(name)} is a directory.", remedy="Give a CSV or JSONL file.")
+        if not path.exists():
+            raise ConfigurationError(
+                f"There is no file {_shown(name)} (looked for in {Path.cwd()}).",
+                remedy="Paths are relative to the working directory.",
+            )
+    except (OSError, ValueError):  # a name too long, or with a NUL
+        raise ConfigurationError(f"{_shown(name)} cannot be the name of a file.") from None
+    return path
+
+
+def _shown(name: str) -> str:
+    """Return *name* for a message unless it may be a key, pasted where a file's name is due."""
+    is_name = len(name) <= LONGEST_NAME and name.isprintable() and not KEY_LIKE.search(name)
+    return name if is_name else f"of that name ({len(name)} characters, not shown)"
+
+
+def file_rows(name: str, provider: str) -> Iterator[Row]:
+    """Yield the rows of the file *name*."""
+    text = _text(name)
+    is_json = Path(name).suffix.lower() in JSON_SUFFIXES or text.lstrip()[:1] in ("{", "[")
+    return json_rows(text, name) if is_json else _csv_rows(text, name, provider)
+
+
+def counted(rows: Iterable[Any]) -> Iterator[Row]:
+    """Yield *rows* with their numbers; raises ConfigurationError when they break off."""
+    number = 0
+    try:
+        for number, row in enumerate(rows, 1):
+            yield f"contexts, entry {number}", row
+    except Exception as error:
+        raise ConfigurationError(
+            f"The catalogue broke off after entry {number}: {type(error).__name__}."
+        ) from error
+
+
+def ids(name: str, column: str) -> Iterator[Row]:
+    """Yield the ids of the file *name*: the cells of its *column*, or its lines if it has but one."""
+    lines = _records(_text(name), name)
+    header = next(lines, ("", [""]))[1]
+    cells = [cell.strip().lower() for cell in header] if isinstance(header, list) else [""]
+    wanted = [at for at, cell in enumerate(cells) if cell in (column.lower(), "id", "context_id")]
+    if not wanted and len(cells) > 1:
+        raise ConfigurationError(f"{name} has the columns {', '.join(cells)}; one called {column} is needed.")
+    at = wanted[0] if wanted else 0
+    if not wanted and cells[0]:
+        yield f"{name}, line 1", cells[0] if not isinstance(header, list) else header[0].strip()
+    for where, record in lines:
+        is_good = isinstance(record, list) and len(record) > at
+        yield where, record[at].strip() if is_good else BadRowError("there is no id.")
+
+
+def json_rows(text: str, name: str) -> Iterator[Row]:
+    """Yield the rows of JSON *text*: an array, or one value a line."""
+    if text.lstrip().startswith("["):
+        return _array(text, name)
+    return _lines(text, name)
+
+
+def _array(text: str, name: str) -> Iterator[Row]:
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ConfigurationError(f"{name} begins like a JSON list and is not JSON.") from None
+    for number, row in enumerate(rows, 1):
+        yield f"{name}, entry {number}", row
+
+
+def _lines(text: str, name: str) -> Iterator[Row]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = BadRowError("the line is not JSON.")
+        yield f"{name}, line {number}", row
+
+
+def _text(name: str) -> str:
+    path = check_file(name)
+    try:
+        octets = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{name} cannot be read: {type(error).__name__}.") from None
+    try:
+        return octets.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = octets.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(f"{name} is not UTF-8 (line {line}).", remedy="Save it as UTF-8.") from None
+
+
+def _csv_rows(text: str, name: str, provider: str) -> Iterator[Row]:
+    """Yield each record as a table of the columns that we know."""
+    lines = _records(text, name)
+    header: Any = next(lines, ("", []))[1]
+    columns = _columns(header if isinstance(header, list) else [], name, provider)
+    width = len(header)
+    for where, record in lines:
+        if not isinstance(record, list):
+            yield where, record
+        elif any(cell.strip() for cell in record[width:]):
+            yield (
+                where,
+                BadRowError(
+                    f"{len(record)} cells, and the header has {width}: put quotes around a cell with a comma."
+                ),
+            )
+        else:
+            yield where, {column: record[at] for at, column in columns.items() if at < len(record)}
+
+
+def _columns(header: list[str], name: str, provider: str) -> dict[int, str]:
+    """Return which column stands where; raises ConfigurationError when the header lacks what is needed."""
+    found = [cell.strip().lower() for cell in header]
+    named = [ALIASES.get(cell, cell) for cell in found]
+    columns = {at: cell for at, cell in enumerate(named) if cell in COLUMNS}
+    needed = ADDRESSES[provider]
+    if not set(columns.values()) & set(needed):
+        shown = ", ".join(cell[:40] for cell in found[:20] if "://" not in cell) or "none"
+        raise ConfigurationError(
+            f"{name} has the columns {shown}; {' or '.join(needed)} is needed.",
+            remedy=f"Its first line names the columns: {', '.join(COLUMNS[:5])}.",
+        )
+    if len(set(columns.values())) < len(columns):
+        raise ConfigurationError(f"{name} has one column twice.", remedy="Keep one of them.")
+    return columns
+
+
+def _records(text: str, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield the records that are not blank, each with its place; one that is no CSV as BadRowError."""
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))
+    head = re.split(r"[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
+    delimiter = max(DELIMITERS, key=head.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    while True:
+        where = f"{name}, line {reader.line_num + 1}"
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield (
+                where,
+                BadRowError(f"it is not CSV ({error}): a quote is opened and not closed, or doubled amiss."),
+            )
+            continue
+        if any(cell.strip() for cell in record):
+            yield where, record

@@ -1,0 +1,1 @@
+"""An invented campus, and the whole path shown on it."""

@@ -1,0 +1,1 @@
+"""The tool's keys: read from PEM or JWK, named by their thumbprint, shown as JWKs."""

@@ -1,0 +1,1 @@
+"""What a platform says: tokens, pages and members, each provider in a module of its own."""

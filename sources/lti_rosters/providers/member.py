@@ -1,0 +1,168 @@
+"""One membership: read tolerantly, understood strictly, merged when listed twice (NRPS §2.2)."""
+
+import json
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from ..errors import MalformedError
+from .body import VENDOR, json_text
+
+STATUSES = {"active": "Active", "inactive": "Inactive", "deleted": "Deleted", "": "Active"}  # NRPS §2.3
+TEXT_FIELDS = (
+    "name",
+    "given_name",
+    "family_name",
+    "middle_name",
+    "email",
+    "picture",
+    "lis_person_sourcedid",
+    "lti11_legacy_user_id",
+)
+NAMED_FIELDS = frozenset({"user_id", "status", "roles", "message", *TEXT_FIELDS})
+TEXT_TYPES = frozenset({str, type(None)})
+NO_TEXT = (bool, list, dict)
+
+
+class Member(NamedTuple):
+    """One membership as sent, with clean texts; *extra* and *message* are JSON texts.
+
+    *status* is Active, Inactive, Deleted or an unknown value as sent; *roles* are as sent, without blanks and
+    doubles. A field that is missing, null or "" is None. *extra* holds what the standard doesn't name.
+    """
+
+    user_id: str
+    status: str
+    roles: tuple[str, ...]
+    name: str | None
+    given_name: str | None
+    family_name: str | None
+    middle_name: str | None
+    email: str | None
+    picture: str | None
+    lis_person_sourcedid: str | None
+    lti11_legacy_user_id: str | None
+    extra: str | None
+    message: str | None
+
+
+def read_members(entries: list[Any]) -> list[Member]:
+    """Read the members of a page in their order; those without a usable user_id are left out."""
+    seen: dict[tuple[Any, ...], tuple[str, ...]] = {}  # a page holds few different lists of roles
+    read = (_member(entry, seen) for entry in entries if isinstance(entry, dict))
+    return [member for member in read if member is not None]
+
+
+def merge(first: Member, second: Member) -> Member:
+    """Make one member of two listings of the same user: roles united, Active wins, else the last value.
+
+    Of *extra* the last value of each key counts; MalformedError if it is nested too deeply.
+    """
+    later = [new if new is not None else old for old, new in zip(first[3:11], second[3:11], strict=True)]
+    return Member._make(
+        (
+            first.user_id,
+            "Active" if "Active" in (first.status, second.status) else second.status,
+            tuple(dict.fromkeys(first.roles + second.roles)),
+            *later,
+            _united(first.extra, second.extra),
+            first.message if second.message is None else second.message,
+        )
+    )
+
+
+def _united(first: str | None, second: str | None) -> str | None:
+    if first is None or second is None or first == second:
+        return first if second is None else second
+    try:
+        return json_text(json.loads(first) | json.loads(second), sort=True)
+    except RecursionError:
+        raise MalformedError("a member's fields are nested too deeply.", remedy=VENDOR) from None
+
+
+def _member(entry: dict[str, Any], seen: dict[tuple[Any, ...], tuple[str, ...]]) -> Member | None:
+    """Read one member; None for one without a usable user_id. Written for speed: rosters are large."""
+    get = entry.get
+    user_id = get("user_id")
+    if type(user_id) is not str:
+        user_id = whole_number(user_id)
+    if not user_id or user_id.isspace():
+        return None
+    status = get("status")
+    texts = [*map(get, TEXT_FIELDS)]
+    extra = None
+    if not TEXT_TYPES.issuperset(map(type, texts)):
+        extra = _extra(entry, texts)
+        texts = [*map(text_or_none, texts)]
+    elif not NAMED_FIELDS.issuperset(entry):
+        extra = _extra(entry, ())
+    if "" in texts:
+        texts = [text or None for text in texts]
+    message = get("message")
+    return Member._make(
+        (
+            user_id,
+            status if status == "Active" else _status(status),
+            _roles(get("roles"), seen),
+            *texts,
+            extra,
+            None if message is None else json_text(message, sort=False),
+        )
+    )
+
+
+def _status(value: object) -> str:
+    """Read a status without regard to case and spaces; missing or blank means Active (NRPS §2.3)."""
+    if value is None:
+        return "Active"
+    if isinstance(value, str):
+        return STATUSES.get(value.strip().lower(), value)
+    return json_text(value, sort=True)
+
+
+def _roles(value: object, seen: dict[tuple[Any, ...], tuple[str, ...]]) -> tuple[str, ...]:
+    if type(value) is not list:
+        return read_names(value)
+    key = tuple(value)
+    try:
+        known = seen.get(key)
+    except TypeError:  # a list or an object among the roles
+        return read_names(value)
+    if known is None:
+        known = seen[key] = read_names(value)
+    return known
+
+
+def read_names(value: object) -> tuple[str, ...]:
+    """Read a list of names: a text is split at commas, a list within the list is opened once.
+
+    What is no text is left out, and so are blanks and doubles; the order stays.
+    """
+    entries: list[Any] = value.split(",") if isinstance(value, str) else []
+    if isinstance(value, list):
+        for entry in value:
+            entries.extend(entry if isinstance(entry, list) else [entry])
+    stripped = [entry.strip() for entry in entries if isinstance(entry, str)]
+    return tuple(dict.fromkeys(name for name in stripped if name))
+
+
+def _extra(entry: dict[str, Any], texts: Iterable[Any]) -> str | None:
+    """The fields that the standard doesn't name, and named ones that hold neither text nor number."""
+    kept = {key: entry[key] for key in entry.keys() - NAMED_FIELDS}
+    kept |= {key: text for key, text in zip(TEXT_FIELDS, texts, strict=False) if isinstance(text, NO_TEXT)}
+    return json_text(kept, sort=True) if kept else None
+
+
+def text_or_none(value: object) -> str | None:
+    """Read a text or a number as text; None for "" and for everything else."""
+    if isinstance(value, str):
+        return value or None
+    if isinstance(value, float) and not value.is_integer():
+        return repr(value)
+    return whole_number(value)
+
+
+def whole_number(value: object) -> str | None:
+    """A whole number as text without exponent, None for everything else."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,0 +1,259 @@
+"""One run over the rosters of all registrations: side by side, each course isolated, each with its outcome."""
+
+import queue
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from ..catalogue.catalogue import Catalogue, ContextEntry, read_catalogue
+from ..errors import ConfigurationError, LtiRostersError
+from ..providers import nrps
+from ..providers.auth import Tokens
+from ..settings.registration import Registration
+from ..settings.settings import Settings
+from ..tables.ledger import ContextFacts, Ledger
+from ..web.pace import Pace
+from ..web.transport import MEGABYTE, Bounds, Effort, Transport
+from ..web.urls import origin
+from .claims import Claims
+from .crew import Crew, Outcome
+from .reader import Pages, Reader
+from .sync import BROKEN, Sync, now, stored_url
+
+MOST_AT_ONCE = 256  # rosters of all registrations together; each has a thread and a connection
+FILES_PER_ROSTER = 3  # of what the process may open: the connection, and room for dlt and the destination
+WAITING = 8  # complete rosters that wait to be written; more threads wait with theirs
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is to be read of one registration; *failure* is why nothing of it can be."""
+
+    registration: Registration
+    entries: list[ContextEntry] = field(default_factory=list)
+    is_whole: bool = True  # whether the entries are the whole catalogue of the registration
+    faults: tuple[str, ...] = ()  # rows of the catalogue that could not be read
+    failure: LtiRostersError | None = None
+    links: int = 0  # rows that name a resource link
+
+
+def plans(settings: Settings) -> list[Plan]:
+    """Read every catalogue; what is wrong with one registration stays with it."""
+    made = [_plan(registration, registration.contexts, None) for registration in settings.registrations]
+    made += [
+        _plan(Registration(name=name), settings.faulty_contexts.get(name, ()), settings.error(name))
+        for name in settings.faulty
+    ]
+    return made
+
+
+def _plan(registration: Registration, contexts: object, failure: LtiRostersError | None) -> Plan:
+    try:
+        catalogue = read_catalogue(contexts, where=registration.name, provider=registration.provider)
+    except ConfigurationError as error:
+        catalogue, failure = Catalogue(), failure or error
+    entries = _courses(catalogue.entries)
+    is_whole = catalogue.is_whole and failure is None
+    links = sum(entry.resource_link_id is not None for entry in catalogue.entries if not entry.is_launch)
+    return Plan(registration, entries, is_whole, tuple(catalogue.faults), failure, links)
+
+
+def _courses(entries: Sequence[ContextEntry]) -> list[ContextEntry]:
+    """One entry a course: several resource links of one course share its memberships URL."""
+    courses: dict[object, ContextEntry] = {}
+    for number, entry in enumerate(entries):
+        courses.setdefault(entry.memberships_url or entry.context_id or number, entry)
+    return list(courses.values())
+
+
+def narrowed(
+    made: Sequence[Plan], ledger: Ledger, *, context_ids: Collection[str], limit: int | None
+) -> list[Plan]:
+    """Restrict plans to *context_ids* (the catalogue's or the platform's) and to *limit* courses in all."""
+    left = limit
+    result = []
+    for plan in made:
+        entries = plan.entries
+        if context_ids:
+            reader = Reader(plan.registration, _no_pages, ledger, Claims(threading.Event()))
+            entries = [
+                entry
+                for entry in entries
+                if entry.context_id in context_ids or reader.facts(entry).context_id in context_ids
+            ]
+        if left is not None:
+            entries = entries[:left]
+            left -= len(entries)
+        is_whole = plan.is_whole and len(entries) == len(plan.entries)
+        result.append(replace(plan, entries=entries, is_whole=is_whole))
+    return result
+
+
+def _no_pages(
+    entry: ContextEntry, effort: Effort, differences_url: str | None = None
+) -> Iterator[nrps.Sheet]:
+    raise NotImplementedError  # this reader only tells what is known of an entry
+
+
+@dataclass(slots=True)
+class Harvest:
+    """The reading of *made* plans against what the *ledger* holds; `syncs` may be walked once."""
+
+    made: Sequence[Plan]
+    ledger: Ledger
+    stop: threading.Event = field(default_factory=threading.Event)
+    is_full: bool = False
+    is_fail_fast: bool = False
+    is_cut: bool = False  # whether it ended early: then nobody can tell what is gone
+    _halt: threading.Event = field(default_factory=threading.Event)  # what the threads listen to
+    _seen: set[str] = field(default_factory=set)
+    _unsettled: set[str] = field(default_factory=set)
+
+    def syncs(self) -> Iterator[Sync]:
+        """Yield every sync as it comes, in no order; an interrupt (*stop*) ends it early and cleanly."""
+        waiting: queue.Queue[Outcome] = queue.Queue(WAITING)
+        crews: list[Crew] = []
+        transports: list[Transport] = []
+        try:
+            for plan in self.made:
+                if plan.failure is not None:
+                    yield from map(self._noted, self._failures(plan, plan.failure))
+                    continue
+                transports.append(self._transport(plan))
+                crews.append(self._crew(plan, transports[-1], waiting))
+            if self.stop.is_set():
+                self._halt.set()
+            for crew in crews:
+                crew.start()
+            yield from map(self._noted, self._until_done(waiting, len(crews)))
+            self.is_cut = self._halt.is_set()
+        finally:
+            self._halt.set()
+            _drain(waiting, crews)
+            for transport in transports:
+                transport.close()
+
+    def _until_done(self, waiting: "queue.Queue[Outcome]", crews: int) -> Iterator[Sync]:
+        while crews:
+            if self.stop.is_set():
+                self._halt.set()
+            try:
+                outcome = waiting.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            if outcome is None:
+                crews -= 1
+            elif isinstance(outcome, BaseException):
+                raise outcome
+            else:
+                yield outcome
+
+    def delisted(self) -> Iterator[ContextFacts]:
+        """Yield, after the syncs, the contexts that the whole catalogue of their registration no longer names."""
+        if self.is_cut:
+            return
+        whole = {plan.registration.name for plan in self.made if plan.is_whole} - self._unsettled
+        moment: datetime = now()
+        for facts in self.ledger.contexts.values():
+            is_gone = facts.registration in whole and facts.context_key not in self._seen
+            if is_gone and facts.delisted_at is None:
+                yield replace(facts, delisted_at=moment)
+
+    def _noted(self, sync: Sync) -> Sync:
+        self._seen.add(sync.facts.context_key)
+        if sync.is_never_read and sync.facts.context_key not in self.ledger.contexts:
+            # A new entry that fails may be a known context that moved: then nobody can tell what is gone.
+            self._unsettled.add(sync.facts.registration)
+        if self.is_fail_fast and sync.outcome in BROKEN:
+            self._halt.set()
+        return sync
+
+    def _failures(self, plan: Plan, failure: LtiRostersError) -> Iterator[Sync]:
+        """One failed row per context of a registration that fails before reading (design §5)."""
+        reader = Reader(plan.registration, _no_pages, self.ledger, Claims(self._halt))
+        for entry in plan.entries:
+            yield reader.failed(entry, failure)
+
+    def _transport(self, plan: Plan) -> Transport:
+        registration = plan.registration
+        options = registration.options
+        return Transport(
+            where=registration.name,
+            origins=registration.origins()
+            | {origin(entry.memberships_url) for entry in plan.entries if entry.memberships_url},
+            bounds=Bounds(
+                timeout=options.timeout,
+                max_body=options.max_body_mb * MEGABYTE,
+                max_attempts=options.max_attempts,
+                max_wait=options.max_wait,
+            ),
+            pace=Pace(options.concurrency, stop=self._halt),
+            stop=self._halt,
+        )
+
+    def _crew(self, plan: Plan, transport: Transport, waiting: "queue.Queue[Outcome]") -> Crew:
+        registration = plan.registration
+        reader = Reader(
+            registration,
+            _pages(registration, transport),
+            self.ledger,
+            Claims(self._halt),
+            is_full=self.is_full,
+            shared_urls=_shared_urls(plan.entries),
+        )
+        size = _share(registration.options.concurrency, self.made)
+        return Crew(reader, plan.entries, size=size, syncs=waiting, stop=self._halt)
+
+
+def _shared_urls(entries: Sequence[ContextEntry]) -> frozenset[str]:
+    """The URLs, as stored, that several entries have: what told them apart was a secret and is not stored."""
+    urls = Counter(stored_url(entry.memberships_url) for entry in entries)
+    return frozenset(url for url, times in urls.items() if url is not None and times > 1)
+
+
+def _share(concurrency: int, made: Sequence[Plan]) -> int:
+    """How many rosters of one registration are read at once where all registrations want too many."""
+    wanted = sum(plan.registration.options.concurrency for plan in made if plan.failure is None)
+    bound = min(MOST_AT_ONCE, _open_files() // FILES_PER_ROSTER)
+    return max(1, min(concurrency, concurrency * bound // max(1, wanted)))
+
+
+def _open_files() -> int:
+    """How many files and sockets this process may hold open."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return MOST_AT_ONCE * FILES_PER_ROSTER
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MOST_AT_ONCE * FILES_PER_ROSTER if limit == resource.RLIM_INFINITY else limit
+
+
+def _pages(registration: Registration, transport: Transport) -> Pages:
+    """How the pages of an entry are read: the one place that knows about providers."""
+    connection = nrps.Connection(registration.name, transport, Tokens(registration, transport))
+    options = registration.options
+    parameters = {"role": options.role, "limit": str(options.page_size) if options.page_size else None}
+    sent = {name: value for name, value in parameters.items() if value}
+
+    def pages(
+        entry: ContextEntry, effort: Effort, differences_url: str | None = None
+    ) -> Iterator[nrps.Sheet]:
+        if differences_url is not None:
+            return nrps.pages(connection, differences_url, effort)  # complete as it is: nothing is added
+        return nrps.pages(connection, entry.memberships_url or "", effort, parameters=sent)
+
+    return pages
+
+
+def _drain(waiting: "queue.Queue[Outcome]", crews: Sequence[Crew]) -> None:
+    """Let threads that wait to hand over go on, then wait for all of them."""
+    enders = [threading.Thread(target=crew.join, daemon=True) for crew in crews]
+    for ender in enders:
+        ender.start()
+    while any(ender.is_alive() for ender in enders):
+        try:
+            waiting.get(timeout=0.05)
+        except queue.Empty:
+            continue

@@ -1,0 +1,1 @@
+"""What a run is told: registrations, options and secrets from dlt's configuration, every fault at once."""

@@ -1,0 +1,332 @@
+"""What the destination holds: the roster in force of every context, as far as it was committed (design §3).
+
+The destination is asked, not dlt's state: a state blob grows with every course and is written anew each run.
+"""
+
+import re
+import threading
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from dlt.destinations.exceptions import DatabaseTerminalException
+from dlt.destinations.sql_client import SqlClientBase
+
+from ..errors import DestinationError, LtiRostersError
+from ..providers.container import Member
+from .columns import FLAG, MOMENT, NUMBER, TABLES, TEXT
+
+CHUNK = 50_000  # rows fetched at once
+PATIENCE = 60.0  # seconds that a DuckDB file may be open elsewhere: a load is shorter
+SQL_TYPES = {TEXT: "VARCHAR", NUMBER: "BIGINT", FLAG: "BOOLEAN", MOMENT: "TIMESTAMP WITH TIME ZONE"}
+POLL = 0.2  # seconds between two looks at it
+
+# A load is committed once dlt has noted it; each job of a package commits by itself before that.
+COMMITTED = "_dlt_load_id IN (SELECT load_id FROM {_dlt_loads} WHERE status = 0)"
+
+# The last two complete syncs of each course, with how many people the log has of them.
+COMPLETE_SYNCS = f"""
+WITH complete AS (
+    SELECT
+        context_key, sync_id, roster_hash, member_count, role_filter,
+        ROW_NUMBER() OVER (PARTITION BY context_key ORDER BY finished_at DESC, sync_id DESC) AS place
+    FROM {{roster_syncs}}
+    WHERE outcome = 'complete' AND resource_link_id IS NULL AND registration IN (%s) AND {COMMITTED}
+), logged AS (
+    SELECT
+        sync_id,
+        COUNT(DISTINCT user_id) AS people,
+        COUNT(DISTINCT CASE WHEN roles <> '[]' THEN user_id END) AS holders
+    FROM {{membership_log}}
+    WHERE sync_id IN (SELECT sync_id FROM complete WHERE place <= 2)
+    GROUP BY sync_id
+)
+SELECT
+    complete.context_key, complete.sync_id, complete.roster_hash, complete.member_count,
+    COALESCE(logged.holders, 0), complete.place
+FROM complete LEFT JOIN logged ON logged.sync_id = complete.sync_id
+WHERE complete.place <= 2 AND COALESCE(logged.people, 0) = complete.member_count
+ORDER BY complete.context_key, complete.place
+"""  # noqa: S608 - names only
+
+# The last reading of each course, and when it was last read in full.
+LAST_READINGS = f"""
+SELECT context_key, differences_url, role_filter, full_at FROM (
+    SELECT
+        context_key, differences_url, role_filter,
+        MAX(CASE WHEN mode = 'full' THEN finished_at END) OVER (PARTITION BY context_key) AS full_at,
+        ROW_NUMBER() OVER (PARTITION BY context_key ORDER BY finished_at DESC, sync_id DESC) AS place
+    FROM {{roster_syncs}}
+    WHERE outcome IN ('complete', 'unchanged') AND error_type IS NULL AND resource_link_id IS NULL
+        AND registration IN (%s) AND {COMMITTED}
+) AS readings
+WHERE place = 1 AND differences_url IS NOT NULL
+"""  # noqa: S608 - names only
+
+# Which syncs wrote the rows that stand in a table; one for each course unless a load broke off half way.
+STANDING = """
+SELECT context_key, MIN(sync_id), MAX(sync_id), COUNT(DISTINCT user_id)
+FROM {table} WHERE registration IN (%s) GROUP BY context_key
+"""
+
+CONTEXTS = """
+SELECT context_key, registration, context_id, label, title, types, memberships_url, first_seen_at, delisted_at
+FROM {contexts} WHERE registration IN (%s)
+"""
+
+PEOPLE = "SELECT context_key, user_id FROM {memberships} WHERE registration IN (%s) ORDER BY context_key"
+
+MEMBERS = """
+SELECT user_id, status, name, given_name, family_name, middle_name, email, picture, lis_person_sourcedid,
+    lti11_legacy_user_id, extra
+FROM {memberships} WHERE context_key = %s
+"""
+
+RAW_ROLES = "SELECT user_id, raw_role FROM {membership_roles} WHERE context_key = %s"
+
+ROLES = "SELECT role_uri, vocabulary, principal_role, sub_role, is_core, is_deprecated, canonical_uri FROM {roles}"
+
+REGISTRATIONS = "SELECT registration, provider, issuer, client_id, deployment_id FROM {registrations}"
+
+
+@dataclass(slots=True)
+class ContextFacts:
+    """A row of `contexts`, as it stands or as it is to be."""
+
+    context_key: str
+    registration: str
+    context_id: str
+    label: str | None
+    title: str | None
+    types: str | None
+    memberships_url: str | None
+    first_seen_at: datetime
+    delisted_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class InForce:
+    """The roster in force of one context: *roster_hash* is None where it has to be written again."""
+
+    sync_id: str
+    roster_hash: str | None
+    member_count: int
+    role_holders: int  # members with a role, of whatever kind
+
+
+@dataclass(frozen=True, slots=True)
+class LastReading:
+    """Where the last reading of a course said that its differences are, and what it was itself."""
+
+    differences_url: str
+    role_filter: str | None
+    full_at: datetime | None
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What is committed about the registrations of a run; read once before it, people and members on demand."""
+
+    client: SqlClientBase[Any] | None = None
+    registrations: tuple[str, ...] = ()
+    in_force: dict[str, InForce] = field(default_factory=dict)
+    contexts: dict[str, ContextFacts] = field(default_factory=dict)
+    last_readings: dict[str, LastReading] = field(default_factory=dict)
+    roles: frozenset[tuple[Any, ...]] = frozenset()
+    registration_rows: frozenset[tuple[Any, ...]] = frozenset()
+    _people: "dict[str, array[int]] | None" = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def people(self, context_key: str) -> frozenset[int]:
+        """`hash()` of the user id of everybody on the roster in force.
+
+        All courses are fetched with one query at the first call, and kept as eight bytes a person.
+        """
+        with self._lock:
+            if self._people is None:
+                self._people = self._fetch_people()
+        return frozenset(self._people.get(context_key, ()))
+
+    def members(self, context_key: str) -> list[Member]:
+        """Everybody on the roster in force with every field; one query a course, for the rare need of them."""
+        with self._lock:
+            roles: dict[str, list[str]] = {}
+            for user_id, raw_role in self._fetch(RAW_ROLES, (context_key,)):
+                roles.setdefault(user_id, []).append(raw_role)
+            rows = list(self._fetch(MEMBERS, (context_key,)))
+        return [_member(row, roles.get(row[0], ())) for row in rows]
+
+    def _fetch_people(self) -> "dict[str, array[int]]":
+        people: dict[str, array[int]] = {}
+        for context_key, user_id in self._fetch(PEOPLE, self.registrations):
+            people.setdefault(context_key, array("q")).append(hash(user_id))
+        return people
+
+    def _fetch(self, query: str, parameters: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        if self.client is None:
+            return
+        try:
+            with opened(self.client) as client:
+                yield from _rows(client, query, parameters)
+        except LtiRostersError:
+            raise
+        except Exception as error:
+            raise _unreadable(error) from error
+
+
+def read_ledger(
+    client: SqlClientBase[Any] | None, registrations: Sequence[str], *, differing: Sequence[str] = ()
+) -> Ledger:
+    """Read what *client*'s dataset holds of *registrations*; an empty ledger where nothing was loaded yet.
+
+    The differences links are read of *differing* registrations alone. Raises DestinationError when the
+    destination cannot be asked.
+    """
+    ledger = Ledger(client, tuple(registrations))
+    if client is None or not registrations:
+        return ledger
+    try:
+        with opened(client):
+            _read_in_force(ledger, client)
+            for row in _rows(client, CONTEXTS, ledger.registrations):
+                ledger.contexts[row[0]] = ContextFacts(*row)
+            for row in _rows(client, LAST_READINGS, differing) if differing else ():
+                ledger.last_readings[row[0]] = LastReading(*row[1:])
+            ledger.roles = frozenset(_rows(client, ROLES, ()))
+            ledger.registration_rows = frozenset(_rows(client, REGISTRATIONS, ()))
+    except Exception as error:
+        raise _unreadable(error) from error
+    return ledger
+
+
+def _unreadable(error: Exception) -> DestinationError:
+    if (holder := locked_by(error)) is not None:
+        return in_use(holder)
+    return DestinationError(
+        f"what was loaded before cannot be read ({type(error).__name__}).",
+        where="destination",
+        remedy="Check that it is up and that its tables in lti_raw are whole; nothing was read or changed.",
+    )
+
+
+@contextmanager
+def opened(client: SqlClientBase[Any], *, patience: float | None = None) -> Iterator[SqlClientBase[Any]]:
+    """Open *client* and close it; a DuckDB file that another process has open is waited for."""
+    end = time.monotonic() + (PATIENCE if patience is None else patience)
+    while True:
+        try:
+            client.open_connection()
+            break
+        except Exception as error:
+            if locked_by(error) is None or time.monotonic() >= end:
+                raise
+        time.sleep(POLL)
+    try:
+        yield client
+    finally:
+        client.close_connection()
+
+
+def locked_by(error: BaseException | None) -> str | None:
+    """Return which process holds the DuckDB file, in DuckDB's words; None where *error* says no such thing."""
+    while error is not None:
+        if found := re.search(r"Conflicting lock is held in (.+? \(PID \d+\))", str(error)):
+            return found[1]
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def in_use(holder: str) -> DestinationError:
+    """Return the error for a DuckDB file that *holder* did not let go of."""
+    return DestinationError(
+        f"the database file is open in {holder}.",
+        where="destination",
+        remedy="DuckDB lets one process at a time write: close it there, then run again.",
+    )
+
+
+def _read_in_force(ledger: Ledger, client: SqlClientBase[Any]) -> None:
+    for row in _rows(client, COMPLETE_SYNCS, ledger.registrations):
+        context_key, sync_id, roster_hash, members, holders, place = row
+        if context_key not in ledger.in_force:
+            # Behind an incomplete one of a committed load: what stands in the tables is not this roster.
+            is_sound = place == 1
+            ledger.in_force[context_key] = InForce(
+                sync_id, roster_hash if is_sound else None, members, holders
+            )
+    for table in ("memberships", "membership_roles"):
+        _doubt_half_written(ledger, client, table)
+
+
+def _doubt_half_written(ledger: Ledger, client: SqlClientBase[Any], table: str) -> None:
+    """Forget the hash of every roster whose rows are not, all of them, those of the sync in force."""
+    standing = {row[0]: row[1:] for row in _rows(client, STANDING, ledger.registrations, table=table)}
+    for context_key, known in ledger.in_force.items():
+        people = known.member_count if table == "memberships" else known.role_holders
+        expected = (known.sync_id, known.sync_id, people)
+        if standing.get(context_key, (known.sync_id, known.sync_id, 0)) != expected:
+            known.roster_hash = None
+
+
+def _rows(
+    client: SqlClientBase[Any], query: str, parameters: Sequence[str], *, table: str | None = None
+) -> Iterator[tuple[Any, ...]]:
+    """Run *query* and yield its rows; `{name}` stands for a table, `IN (%s)` for as many parameters as there are."""
+    asked = query.replace("IN (%s)", f"IN ({', '.join(['%s'] * len(parameters))})")
+    try:
+        try:
+            yield from _run(client, asked.format_map(_Names(client, table)), parameters)
+        except DatabaseTerminalException:  # a column that an older version did not write, if nothing worse
+            yield from _run(client, asked.format_map(_Padded(client, table)), parameters)
+    except DestinationUndefinedEntity:
+        return  # nothing was loaded yet
+
+
+def _run(client: SqlClientBase[Any], sql: str, parameters: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    with client.execute_query(sql, *parameters) as cursor:
+        while rows := cursor.fetchmany(CHUNK):
+            yield from map(tuple, rows)
+
+
+class _Names(dict[str, str]):
+    """The qualified name of each table that a query asks for."""
+
+    def __init__(self, client: SqlClientBase[Any], table: str | None) -> None:
+        super().__init__()
+        self._client = client
+        self._table = table
+
+    def __missing__(self, name: str) -> str:
+        return self.read(self._table if name == "table" and self._table else name)
+
+    def read(self, table: str) -> str:
+        """Return what the rows of *table* are selected from."""
+        return self._client.make_qualified_table_name(table)
+
+
+class _Padded(_Names):
+    """Each table with NULL in the columns of ours that it lacks."""
+
+    def read(self, table: str) -> str:
+        name = super().read(table)
+        if table not in TABLES:
+            return name
+        with self._client.execute_query(f"SELECT * FROM {name} WHERE 1 = 0") as cursor:  # noqa: S608 - a name
+            there = {column[0] for column in cursor.description}
+        lacking = [
+            f"CAST(NULL AS {SQL_TYPES[column.type]}) AS {column.name}"
+            for column in TABLES[table].columns
+            if column.name not in there
+        ]
+        columns = ", ".join(["older.*", *lacking])
+        return f"(SELECT {columns} FROM {name} AS older) AS {table}"  # noqa: S608 - names only
+
+
+def _member(row: Sequence[Any], roles: Sequence[str]) -> Member:
+    user_id, status, *rest = row
+    return Member._make([user_id, status, tuple(sorted(roles)), *rest, None])

@@ -1,0 +1,114 @@
+"""The sockets below httpx: no wait outlasts a request's deadline or a stop of the run, and nothing is logged.
+
+A timeout of httpx runs anew with every byte, so a platform that drips its headers would hold a thread for
+days; and its engine logs response headers, where links may carry secrets. Both are mended here.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpcore
+
+from ..errors import Interrupted
+
+SLICE = 0.5  # seconds between two looks whether the run was asked to stop
+LOGGERS = ("connection", "http11", "http2", "proxy", "socks")  # of httpcore; filters are not inherited
+
+
+class Watch(logging.Filter):
+    """What bounds the waits of the current thread; as a filter it drops what is logged meanwhile."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        """*stop* is set when the run is to end."""
+        super().__init__()
+        self._stop = stop
+        self._here = threading.local()
+
+    @contextmanager
+    def until(self, deadline: float) -> Iterator[None]:
+        """Bound every wait of this thread by *deadline* (seconds of time.monotonic)."""
+        self._here.deadline = deadline
+        try:
+            yield
+        finally:
+            del self._here.deadline
+
+    def left(self) -> float:
+        """Seconds that this thread may still wait; raises Interrupted when the run is asked to stop."""
+        if self._stop.is_set():
+            raise Interrupted
+        deadline: float | None = getattr(self._here, "deadline", None)
+        return SLICE if deadline is None else deadline - time.monotonic()
+
+    def filter(self, _record: logging.LogRecord) -> bool:
+        """Let through what others log, who use the same libraries in the same process."""
+        return not hasattr(self._here, "deadline")
+
+    def silence(self) -> None:
+        """Keep the requests of this watch out of httpcore's own log."""
+        for name in LOGGERS:
+            logging.getLogger(f"httpcore.{name}").addFilter(self)
+
+    def release(self) -> None:
+        """Undo `silence`."""
+        for name in LOGGERS:
+            logging.getLogger(f"httpcore.{name}").removeFilter(self)
+
+
+class Backend(httpcore.NetworkBackend):
+    """httpcore's plain sockets, each of them watched."""
+
+    def __init__(self, watch: Watch) -> None:
+        """*watch* bounds their waits."""
+        self._watch = watch
+        self._sockets = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connect; a name that no name server can be asked for is one that does not resolve."""
+        try:
+            stream = self._sockets.connect_tcp(host, port, timeout, local_address, socket_options)
+        except UnicodeError as error:  # from Python's IDNA codec: an empty or overlong label
+            raise httpcore.ConnectError("the host's name cannot be resolved") from error
+        return _Stream(stream, self._watch)
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream, watch: Watch) -> None:
+        self._stream = stream
+        self._watch = watch
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read what comes within *timeout* seconds, in slices short enough to notice a stop."""
+        left = self._watch.left() if timeout is None else min(timeout, self._watch.left())
+        ends = time.monotonic() + left
+        while left > 0:
+            try:
+                return self._stream.read(max_bytes, min(left, SLICE))
+            except httpcore.ReadTimeout:
+                left = min(ends - time.monotonic(), self._watch.left())
+        raise httpcore.ReadTimeout("no byte came in time")
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout), self._watch)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
