@@ -14,8 +14,7 @@ from dataclasses import replace
 from typing import Self
 from urllib.parse import quote, unquote
 
-from . import pages as pages
-from . import rosters as rosters
+from . import pages, rosters
 from .courses import Course, Member, member
 from .exchange import Exchange, Kind, Records, Script
 from .manners import (

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from . import pages as pages
+from . import pages
 from .courses import Course, Member, user_id_of
 from .manners import MEDIA_TYPE, Manner
 from .refusals import refuse_roster
