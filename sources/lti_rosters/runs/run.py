@@ -14,8 +14,10 @@ from typing import Any
 import dlt
 
 from ..errors import ConfigurationError, DestinationError, Interrupted, LtiRostersError
+from ..privacy.agreement import check_agreement
 from ..rosters.harvest import Harvest, Plan, narrowed, plans
 from ..rosters.sync import Sync
+from ..settings.identity import Identity
 from ..settings.settings import NO_REGISTRATION, Settings, read_settings
 from ..source import lti_rosters
 from ..tables.ledger import Ledger, read_ledger
@@ -179,12 +181,20 @@ class _Run:
             self._more["destination"] = pipeline.destination.destination_name
             ledger = _ledger(pipeline, made)
             self._check_contexts(made, ledger)
-            self._read_against(ledger, made)
+            check_agreement(settings.handling, ledger.held, ledger.suppression_keys)
+            self._read_against(ledger, made, settings.handling)
 
-    def _read_against(self, ledger: Ledger, made: Sequence[Plan]) -> None:
+    def _read_against(self, ledger: Ledger, made: Sequence[Plan], identity: Identity) -> None:
         order = self._order
         chosen = narrowed(made, ledger, context_ids=order.context_ids, limit=order.limit)
-        harvest = Harvest(chosen, ledger, self._stop, is_full=order.is_full, is_fail_fast=order.is_fail_fast)
+        harvest = Harvest(
+            chosen,
+            ledger,
+            self._stop,
+            is_full=order.is_full,
+            is_fail_fast=order.is_fail_fast,
+            identity=identity,
+        )
         self._planned(chosen)
         for sync in harvest.syncs():
             self._synced(sync)
