@@ -13,6 +13,7 @@ from rich.console import Console
 
 from ..version import __version__
 from .demo import demo
+from .privacy import erase, identity, retain
 from .run import models, run
 
 
@@ -76,7 +77,7 @@ def commands() -> None:
     """LTI course rosters in your warehouse."""
 
 
-for command in (run, models, demo):
+for command in (run, models, demo, identity, erase, retain):
     commands.add_command(command)
 
 __all__ = ["commands", "main"]

@@ -81,6 +81,11 @@ class Protector:
         """The pseudonym of *user_id* as the platform sends it."""
         return self._user_id(user_id)
 
+    def identifier(self, field: str, value: str) -> str:
+        """The pseudonym of what stands in the column *field*."""
+        of = {"lis_person_sourcedid": self._sourcedid, "lti11_legacy_user_id": self._legacy}
+        return of.get(field, self._user_id)(value)
+
     def person_mac(self, pseudonym: str) -> str:
         """What `suppressions` keeps of a person: the MAC of the pseudonym, so that either is enough to erase."""
         return self._person(pseudonym)

@@ -104,24 +104,12 @@ class _Run:
 
     def document(self) -> dict[str, Any]:
         """Do the work and tell what came of it, whatever that is."""
-        try:
-            self._work()
-        except LtiRostersError as error:
-            return self._broken_off(error)
-        except (Interrupted, KeyboardInterrupt):
-            self._journal.is_interrupted = True
-        except Exception as error:
-            return self._broken_off(unforeseen(error))
-        return self._journal.document(**self._more)
-
-    def _broken_off(self, error: LtiRostersError) -> dict[str, Any]:
-        told = self._journal.document(**self._more)
-        return {**told, "error": error_document(error), "exit_status": error.exit_status}
+        return documented(self._journal, self._more, self._work)
 
     def _work(self) -> None:
         order = self._order
         settings = self._settings or (
-            _settings_of_models() if order.is_models_only else read_settings(only=order.registrations)
+            settings_of_models() if order.is_models_only else read_settings(only=order.registrations)
         )
         self._journal.warnings += settings.unknown
         working = order.directory / WORKING_DIRECTORY
@@ -167,7 +155,7 @@ class _Run:
             on_sync=self._synced,
             on_delisted=self._journal.delisted,
         )
-        self._more["load_ids"] = load(pipeline, source, on_wait=self._say_loading)
+        self._more["load_ids"] = load(pipeline, source, settings.handling, on_wait=self._say_loading)
 
     def _read_only(self, settings: Settings) -> None:
         """Read every roster against what is loaded, and write nothing, not even dlt's own working files."""
@@ -217,18 +205,9 @@ class _Run:
         self._build(settings, pipeline)
 
     def _build(self, settings: Settings, pipeline: dlt.Pipeline) -> None:
-        place = warehouse(pipeline)
-        if place is None:
-            name = pipeline.destination.destination_name
-            self._journal.warnings.append(f"The models are not built in {name}; the raw tables are loaded.")
-            return
         self._watcher.on_step("models")
         try:
-            built = models.build(
-                place,
-                work_dir=self._order.directory / WORKING_DIRECTORY,
-                stale_after_hours=_stale_after(settings),
-            )
+            build_models(self._journal, self._more, pipeline, self._order.directory, settings)
         except DestinationError as error:
             if (
                 self._order.is_models_only
@@ -237,12 +216,6 @@ class _Run:
             ):
                 raise
             self._journal.warnings.append("The models are not built: there is no course yet.")
-            return
-        self._more["models"] = [
-            {"name": each.name, "status": each.status, "seconds": round(each.seconds, 3)}
-            for each in built.models
-        ]
-        self._journal.warnings += built.warnings
 
     def _planned(self, made: Sequence[Plan]) -> None:
         # Where no registration has even a catalogue, nothing is written that a model could show.
@@ -277,6 +250,42 @@ class _Run:
         self._watcher.on_step("wait_load")
 
 
+def documented(journal: Journal, more: dict[str, Any], work: Callable[[], None]) -> dict[str, Any]:
+    """Do *work* and return the document of *journal* and *more*, which it fills; nothing is raised."""
+    try:
+        work()
+    except LtiRostersError as error:
+        return _broken_off(journal, more, error)
+    except (Interrupted, KeyboardInterrupt):
+        journal.is_interrupted = True
+    except Exception as error:
+        return _broken_off(journal, more, unforeseen(error))
+    return journal.document(**more)
+
+
+def _broken_off(journal: Journal, more: Mapping[str, Any], error: LtiRostersError) -> dict[str, Any]:
+    told = journal.document(**more)
+    return {**told, "error": error_document(error), "exit_status": error.exit_status}
+
+
+def build_models(
+    journal: Journal, more: dict[str, Any], pipeline: dlt.Pipeline, directory: Path, settings: Settings
+) -> None:
+    """Build the models where *pipeline* loads to, and tell of it in *journal* and *more*; warn where they cannot be."""
+    place = warehouse(pipeline)
+    if place is None:
+        name = pipeline.destination.destination_name
+        journal.warnings.append(f"The models are not built in {name}; the raw tables are loaded.")
+        return
+    built = models.build(
+        place, work_dir=directory / WORKING_DIRECTORY, stale_after_hours=_stale_after(settings)
+    )
+    more["models"] = [
+        {"name": each.name, "status": each.status, "seconds": round(each.seconds, 3)} for each in built.models
+    ]
+    journal.warnings += built.warnings
+
+
 def unforeseen(error: Exception) -> LtiRostersError:
     """A fault of our own as an error: its kind and place, not its text, which may quote a member."""
     log.debug("unexpected:\n%s", "".join(traceback.format_tb(error.__traceback__)))
@@ -309,7 +318,7 @@ def _ledger(pipeline: dlt.Pipeline, made: Sequence[Plan]) -> Ledger:
     return read_ledger(asked(pipeline), [plan.registration.name for plan in made])
 
 
-def _settings_of_models() -> Settings:
+def settings_of_models() -> Settings:
     """The settings, or none where no registration is set: the models are built of what is loaded."""
     try:
         return read_settings()
