@@ -52,7 +52,7 @@ def erase(order: Erasure) -> dict[str, Any]:
         identity = set_identity()
         if faults := lacks_key(identity):
             raise ConfigurationError("\n".join(faults), where="identity")
-        ledger = session.ledger([order.registration])
+        ledger = session.ledger(order.registration)
         held = _held(ledger, order.registration)
         identity = replace(identity, mode=held.is_mode)
         check_key(identity, [held], ledger.suppression_keys)
@@ -68,10 +68,11 @@ def erase(order: Erasure) -> dict[str, Any]:
             )
         if not rows:
             session.more["rows"] = []
-            session.journal.warnings.append(
-                f"This person was erased before, {_when(session, person)}. {CLEARED}"
-            )
-            return None if order.is_dry else _cleared(session, [*tables, *models])
+            session.journal.warnings.append(f"This person was erased before, {_when(session, person)}.")
+            if order.is_dry:
+                return None
+            session.journal.warnings.append(CLEARED)
+            return _cleared(session, [*tables, *models])
         if not session.agreed(rows):
             return None
         _erase(session, ledger, person, [*tables, *models])

@@ -22,6 +22,7 @@ from .session import Order, Session, carried_out
 
 DROPPED = ("name", "given_name", "family_name", "middle_name", "email", "picture", "extra", "message")
 IDENTIFIERS = ("lis_person_sourcedid", "lti11_legacy_user_id")
+IDENTITY_COLUMNS = ("identity", "identity_key_id", "identity_key_check")  # of registrations
 GOING, ROLES_TABLE, HOLDERS = "lti_rosters_going_over", "lti_rosters_role_lists", "lti_rosters_role_holders"
 
 
@@ -105,6 +106,10 @@ def looking(order: Order) -> Order:
 
 def _go_over(session: Session, identity: Identity, going: Sequence[str]) -> None:
     """All of it in one transaction: killed at whatever moment, the warehouse is as it was or as it is to be."""
+    for column in IDENTITY_COLUMNS:  # tables of an older version lack them
+        session.execute(
+            f"ALTER TABLE {_table(session, 'registrations')} ADD COLUMN IF NOT EXISTS {column} VARCHAR"
+        )
     protectors = {name: Protector(identity, name) for name in going}
     of_these = f"registration IN ({', '.join(['%s'] * len(going))})"
     with session.client.begin_transaction():

@@ -25,8 +25,8 @@ from ..runs.lock import alone
 from ..runs.models import nothing_loaded
 from ..runs.run import build_models, documented, quiet, settings_of_models
 from ..runs.summary import Journal
-from ..runs.working import heal
-from ..tables.ledger import Ledger, opened, read_ledger
+from ..runs.working import heal, private
+from ..tables.ledger import Ledger, opened, read_held, read_ledger
 from .scrub import remove_half_written, scrub
 
 PLACES = frozenset({"duckdb", "postgres"})
@@ -72,9 +72,10 @@ class Session:
         """The schema of the raw tables."""
         return str(self.client.dataset_name)
 
-    def ledger(self, registrations: Sequence[str] = ()) -> Ledger:
-        """What is committed of *registrations*; of all where none is named, their rosters left out."""
-        return read_ledger(self.pipeline.sql_client(), [*registrations] or [""])
+    def ledger(self, *registrations: str) -> Ledger:
+        """What is committed of *registrations*; without any, how members are stored and who was erased alone."""
+        client = self.pipeline.sql_client()
+        return read_ledger(client, registrations) if registrations else read_held(client)
 
     def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Run *query* and return its rows."""
@@ -119,6 +120,7 @@ def carried_out(
         with (
             quiet(),
             tidy(),
+            private(),
             alone(working, is_patient=order.is_patient, on_wait=_say(order, "wait")),
             own_staging(working),
         ):

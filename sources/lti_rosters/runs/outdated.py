@@ -13,7 +13,7 @@ import dlt
 from ..errors import DestinationError
 from ..privacy.protector import key_check
 from ..settings.identity import PSEUDONYMIZE, Identity
-from ..tables.ledger import read_ledger
+from ..tables.ledger import read_held
 from .working import write_private
 
 NOTE = "identity.json"  # what the packages in the working directory were read with
@@ -32,7 +32,7 @@ class OutdatedError(DestinationError):
 
 def note(pipeline: dlt.Pipeline, identity: Identity, client: Any) -> None:
     """Note, before rosters are read, with what they are: *identity*, and the people erased so far."""
-    told = {"identity": _key(identity), "erased": _erased(read_ledger(client, [""]).suppressed)}
+    told = {"identity": _key(identity), "erased": _erased(read_held(client).suppressed)}
     write_private(_place(pipeline), json.dumps(told))
 
 
@@ -43,7 +43,7 @@ def check(pipeline: dlt.Pipeline, client: Any) -> None:
         identity, erased = told["identity"], told["erased"]
     except (OSError, ValueError, KeyError, TypeError):
         return  # of an older version, which had neither
-    ledger = read_ledger(client, [""])
+    ledger = read_held(client)
     held = [[each.is_mode, each.key_id, each.key_check] for each in ledger.held]
     if any(each != identity for each in held) or _erased(ledger.suppressed) != erased:
         raise OutdatedError

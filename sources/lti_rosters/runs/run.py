@@ -35,7 +35,7 @@ from .destination import (
 )
 from .lock import alone
 from .summary import Journal, error_document
-from .working import heal
+from .working import heal, private
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +116,7 @@ class _Run:
         with (
             quiet(),
             tidy(),
+            private(),
             alone(working, is_patient=order.is_patient, on_wait=self._say_waiting, stop=self._stop),
         ):
             if order.is_dry:

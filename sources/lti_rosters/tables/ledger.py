@@ -211,13 +211,29 @@ def read_ledger(
             for row in _rows(client, LAST_READINGS, differing) if differing else ():
                 ledger.last_readings[row[0]] = LastReading(*row[1:])
             ledger.roles = frozenset(_rows(client, ROLES, ()))
-            ledger.registration_rows = frozenset(_rows(client, REGISTRATIONS, ()))
-            for registration, person_mac, key_id, key_check in _rows(client, SUPPRESSIONS, ()):
-                ledger.suppressed.setdefault(registration, set()).add(person_mac)
-                ledger.suppression_keys.add(SuppressionKey(registration, key_id, key_check))
+            _read_held(ledger, client)
     except Exception as error:
         raise _unreadable(error) from error
     return ledger
+
+
+def read_held(client: SqlClientBase[Any] | None) -> Ledger:
+    """Read how members are stored and who was erased, of every registration; nothing of the rosters."""
+    ledger = Ledger(client)
+    if client is not None:
+        try:
+            with opened(client):
+                _read_held(ledger, client)
+        except Exception as error:
+            raise _unreadable(error) from error
+    return ledger
+
+
+def _read_held(ledger: Ledger, client: SqlClientBase[Any]) -> None:
+    ledger.registration_rows = frozenset(_rows(client, REGISTRATIONS, ()))
+    for registration, person_mac, key_id, key_check in _rows(client, SUPPRESSIONS, ()):
+        ledger.suppressed.setdefault(registration, set()).add(person_mac)
+        ledger.suppression_keys.add(SuppressionKey(registration, key_id, key_check))
 
 
 def _unreadable(error: Exception) -> DestinationError:
