@@ -1,6 +1,8 @@
 """Going over, erase and retain on DuckDB: what is gone is gone from every byte, and everything else holds."""
 
 import json
+import logging
+import os
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from commands import carried_out, valid
-from lti_rosters.cli.main import commands
+from lti_rosters.cli.main import commands, main
 from lti_rosters.custody.erasure import Erasure, erase, erasures
 from lti_rosters.custody.going_over import apply, show
 from lti_rosters.custody.retention import Retention, period, retain
@@ -561,6 +563,30 @@ def test_the_commands_tell_of_no_member(term: School) -> None:
     assert "canvas" in answers[2].stdout
     assert not holds("".join(answer.output for answer in answers).encode(), NEEDLES)
     assert term.members("c2") == {f"{ID}-4"}
+
+
+def test_debug_tells_of_no_member_either(term: School, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--debug` shows the way to a fault, and nobody on it."""
+    term.sql("ALTER TABLE roles RENAME TO elsewhere")
+    term.shared = MASKED
+    log = logging.getLogger("lti_rosters")
+    handlers, level, umask = list(log.handlers), log.level, os.umask(0o022)
+    try:
+        with term.settings(), pytest.MonkeyPatch.context() as patch:
+            asked = ["lti-rosters", "--debug", "identity", "apply", "--yes", "--no-models"]
+            patch.setattr("sys.argv", asked)
+            patch.setenv("RUNTIME__INTERCEPT_SIGNALS", "false")  # as a command sets them, for good
+            patch.setenv("RUNTIME__LOG_LEVEL", "CRITICAL")
+            with pytest.raises(SystemExit) as ended:
+                main()
+    finally:
+        log.handlers, log.level = handlers, level
+        os.umask(umask)
+
+    said = capsys.readouterr()
+    assert ended.value.code != 0
+    assert "unexpected" in said.err
+    assert not holds((said.out + said.err).encode(), NEEDLES)
 
 
 def test_nothing_loaded_is_told(tmp_path: Path, tool_key: SigningKey) -> None:
