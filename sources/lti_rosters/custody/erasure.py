@@ -182,11 +182,19 @@ def _lower_counts(session: Session, person: _Person, syncs: Place, log: Place) -
 
 
 def _lower_links(session: Session, person: _Person, syncs: Place, links: Place) -> None:
-    """The same of resource links, which have no log: their roster in force is all there is of them."""
-    if "sync_id" in links.columns:
-        theirs = f"SELECT sync_id FROM {links.name} WHERE {PERSON}"  # noqa: S608 - names
-        values = {"member_count": "member_count - 1", "roster_hash": "NULL"}
-        update(session, syncs, values, f"sync_id IN ({theirs})", *person.key)
+    """The same of resource links, which have no log: their rows bear the load of the sync in force."""
+    theirs = session.rows(
+        f"SELECT DISTINCT syncs.sync_id FROM {syncs.name} AS syncs INNER JOIN {links.name} AS links "  # noqa: S608
+        "ON links.context_key = syncs.context_key AND links.resource_link_id = syncs.resource_link_id "
+        "AND links._dlt_load_id = syncs._dlt_load_id "
+        "WHERE syncs.outcome = 'complete' AND links.registration = %s AND links.user_id = %s",
+        *person.key,
+    )
+    values = {"member_count": "member_count - 1", "roster_hash": "NULL"}
+    for (sync_id,) in theirs:
+        update(
+            session, syncs, values, "roster_sync_id = %s", sync_id
+        )  # its own, and those it stayed in force for
 
 
 def _lower_departures(session: Session, person: _Person, syncs: Place, log: Place) -> None:

@@ -1,10 +1,13 @@
 """What was deleted or overwritten is gone from the warehouse's own files too, as far as it can be reached."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from dlt.destinations.sql_client import SqlClientBase
+
+from ..errors import DestinationError
 
 FRESH = ".fresh"  # of the DuckDB file that is to take the old one's place
 LEFT = (
@@ -24,11 +27,9 @@ def scrub(client: SqlClientBase[Any], path: Path | None, tables: Sequence[str]) 
     return [told for told in (_rewrite_table(client, table) for table in tables) if told]
 
 
-def remove_half_written(path: Path | None) -> None:
-    """Remove the new DuckDB file of a command that was killed while it wrote one."""
-    if path is not None:
-        for left in (_fresh(path.resolve()), Path(f"{_fresh(path.resolve())}.wal")):
-            left.unlink(missing_ok=True)
+def _remove(fresh: Path) -> None:
+    for left in (fresh, Path(f"{fresh}.wal")):
+        left.unlink(missing_ok=True)
 
 
 def _rewrite_file(client: SqlClientBase[Any], path: Path) -> None:
@@ -38,6 +39,22 @@ def _rewrite_file(client: SqlClientBase[Any], path: Path) -> None:
     open, and so locked, until the new one stands in its place.
     """
     fresh = _fresh(path)
+    try:
+        _remove(fresh)  # of a command that was killed
+        _copy(client, path, fresh)
+        fresh.replace(path)
+    except Exception as error:
+        with contextlib.suppress(OSError):
+            _remove(fresh)
+        raise DestinationError(
+            f"what was asked is done, but the database file could not be written anew ({type(error).__name__}): "
+            "its free space may still hold what was deleted.",
+            where=path.name,
+            remedy="Make room beside it for as much again, then run the same command once more.",
+        ) from error
+
+
+def _copy(client: SqlClientBase[Any], path: Path, fresh: Path) -> None:
     (name,) = (row[0] for row in client.execute_sql("SELECT current_database()") or ())
     client.execute_sql("CHECKPOINT")  # so that nothing is left in the write-ahead log
     literal = str(fresh).replace("'", "''")
@@ -47,7 +64,6 @@ def _rewrite_file(client: SqlClientBase[Any], path: Path) -> None:
         client.execute_sql(f'COPY FROM DATABASE "{name}" TO lti_rosters_fresh')
     finally:
         client.execute_sql("DETACH lti_rosters_fresh")
-    fresh.replace(path)
 
 
 def _fresh(path: Path) -> Path:

@@ -27,7 +27,7 @@ from ..runs.run import build_models, documented, quiet, settings_of_models
 from ..runs.summary import Journal
 from ..runs.working import heal, private
 from ..tables.ledger import Ledger, opened, read_held, read_ledger
-from .scrub import remove_half_written, scrub
+from .scrub import scrub
 
 PLACES = frozenset({"duckdb", "postgres"})
 Rows = dict[str, int]  # how many rows of each table, as `schema.table`
@@ -148,13 +148,14 @@ def _done(
         )
     if asked(pipeline) is None and not pipeline.has_pending_data:
         raise nothing_loaded()
+    if order.is_dry and pipeline.has_pending_data:
+        journal.warnings.append("A load that an earlier run had left unfinished is not counted.")
     if not order.is_dry:  # what is on its way would arrive after it
         journal.warnings += drain(pipeline, order.directory, on_wait=_say(order, "wait_load"))
     with _session(order, pipeline, journal, more) as session:
         tables = work(session)
         if tables is None:
             return
-        remove_half_written(place.path)
         journal.warnings += scrub(session.client, place.path, tables)
     if order.with_models:
         order.on_step("models")
