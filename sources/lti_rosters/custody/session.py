@@ -1,5 +1,7 @@
 """A command upon what is loaded: alone in the directory and in the warehouse, told as one document."""
 
+import logging
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -7,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.sql_client import SqlClientBase
 
-from ..errors import ConfigurationError, UsageError
+from ..errors import ConfigurationError, DestinationError, UsageError
 from ..runs.destination import (
     PIPELINE,
     WORKING_DIRECTORY,
@@ -26,10 +29,11 @@ from ..runs.models import nothing_loaded
 from ..runs.run import build_models, documented, quiet, settings_of_models
 from ..runs.summary import Journal
 from ..runs.working import heal, private
-from ..tables.ledger import Ledger, opened, read_held, read_ledger
+from ..tables.ledger import Ledger, in_use, locked_by, opened, read_held, read_ledger
 from .scrub import scrub
 
-PLACES = frozenset({"duckdb", "postgres"})
+log = logging.getLogger(__name__)
+
 Rows = dict[str, int]  # how many rows of each table, as `schema.table`
 
 
@@ -124,7 +128,10 @@ def carried_out(
             alone(working, is_patient=order.is_patient, on_wait=_say(order, "wait")),
             own_staging(working),
         ):
-            _done(order, journal, more, work)
+            try:
+                _done(order, journal, more, work)
+            except DatabaseException as error:
+                raise _failed(command, error) from error
 
     return documented(journal, more, all_of_it)
 
@@ -160,6 +167,18 @@ def _done(
     if order.with_models:
         order.on_step("models")
         build_models(journal, more, pipeline, order.directory, settings_of_models())
+
+
+def _failed(command: str, error: DatabaseException) -> DestinationError:
+    """Name the kind of the error alone: its text may quote a row."""
+    if (holder := locked_by(error)) is not None:
+        return in_use(holder)
+    log.debug("failed:\n%s", "".join(traceback.format_tb(error.__traceback__)))
+    return DestinationError(
+        f"the destination failed ({type(error.__cause__ or error).__name__}).",
+        where=command,
+        remedy="Each command is one transaction: done or not begun. Mend the cause, then run it again.",
+    )
 
 
 @contextmanager
