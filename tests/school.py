@@ -79,6 +79,7 @@ class School:
     platforms: dict[str, ReferencePlatform] = field(default_factory=dict)
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     catalogue: dict[str, Any] = field(default_factory=dict)
+    shared: dict[str, str] = field(default_factory=dict)  # settings that hold for all registrations
     _open: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:
@@ -162,6 +163,8 @@ class School:
             patch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
             patch.setenv(f"{PREFIX}REGISTRATION_NAMES", ",".join(self.platforms))
             patch.setenv(f"{PREFIX}PRIVATE_KEY", "tool.pem")
+            for setting, value in self.shared.items():
+                patch.setenv(f"{PREFIX}{setting}".upper(), value)
             for name, platform in self.platforms.items():
                 given = {
                     "issuer": platform.issuer,

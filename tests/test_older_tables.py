@@ -13,7 +13,7 @@ LATER = {
     "membership_roles": ["raw_role"],
     "contexts": ["types", "delisted_at"],
     "roles": ["is_deprecated"],
-    "registrations": ["deployment_id"],
+    "registrations": ["deployment_id", "identity", "identity_key_id", "identity_key_check"],
 }
 
 

@@ -18,6 +18,7 @@ from dlt.common.pipeline import PipelineContext
 
 from lti_rosters.errors import ConfigurationError
 from lti_rosters.keys.signing import SigningKey, new_key, private_pem
+from lti_rosters.settings.identity import Identity
 from lti_rosters.settings.settings import Fault, Options, Registration, Settings, read_settings
 
 URL = "https://lms.example/courses/1/names_and_roles"
@@ -813,9 +814,12 @@ def test_bad_names(write: Write, name: str) -> None:
         read_settings()
 
 
-@pytest.mark.parametrize("value", ['"pseudonymize"', '"drop"', '"keeep"', "true", "7"])
+SECRET = "0123456789abcdef" * 2  # as short as may be
+
+
+@pytest.mark.parametrize("value", ['"keeep"', "true", "7", '"anonymise"'])
 def test_identity(write: Write, value: str) -> None:
-    """What this version does not do to identities is refused, never passed over."""
+    """A mode that there is not is refused, never passed over."""
     write(f"[sources.lti_rosters]\nidentity = {value}\n{CANVAS}", shared_key())
 
     with pytest.raises(ConfigurationError, match="identity is") as caught:
@@ -824,16 +828,83 @@ def test_identity(write: Write, value: str) -> None:
     assert "SOURCES__LTI_ROSTERS__IDENTITY" in str(caught.value)
 
 
-def test_identity_as_argument(write: Write) -> None:
-    """The same holds for the argument, which goes before the setting."""
-    write(f'[sources.lti_rosters]\nidentity = "drop"\n{CANVAS}', shared_key())
+@pytest.mark.parametrize("value", ["keep", "drop", "Pseudonymize "])
+def test_identity_modes(write: Write, value: str) -> None:
+    """All three modes are read, with their key, and no repr shows the secret."""
+    write(
+        f'[sources.lti_rosters]\nidentity = "{value}"\nidentity_key_id = "2026-11"\n{CANVAS}',
+        f"[sources.lti_rosters]\nidentity_secret = '{SECRET}'\n"
+        + shared_key(section=".registrations.canvas"),
+    )
 
-    with pytest.raises(ConfigurationError, match='identity is "pseudonymize"'):
+    settings = read_settings()
+
+    assert settings.handling == Identity(value.strip().lower(), "2026-11", SECRET)
+    assert SECRET not in repr(settings) + repr(settings.handling)
+
+
+@pytest.mark.parametrize("value", [None, "", "brief", SECRET[1:], "é" * 15 + "x"])
+def test_pseudonymize_needs_a_secret(write: Write, value: str | None) -> None:
+    """Without a secret, or with one under 32 bytes, nothing is read; the secret is not shown."""
+    secret = "" if value is None else f"identity_secret = '{value}'\n"
+    write(
+        f'[sources.lti_rosters]\nidentity = "pseudonymize"\nidentity_key_id = "a"\n{CANVAS}',
+        f"[sources.lti_rosters]\n{secret}" + shared_key(section=".registrations.canvas"),
+    )
+
+    with pytest.raises(ConfigurationError, match="identity_secret") as caught:
+        read_settings()
+
+    assert caught.value.exit_status == 4
+    assert not value or value not in str(caught.value)
+    assert "SOURCES__LTI_ROSTERS__IDENTITY_SECRET" in str(caught.value)
+
+
+def test_a_secret_counts_in_bytes(write: Write) -> None:
+    """Sixteen letters of two bytes each are enough."""
+    write(
+        f'[sources.lti_rosters]\nidentity = "pseudonymize"\nidentity_key_id = "a"\n{CANVAS}',
+        f"[sources.lti_rosters]\nidentity_secret = '{'é' * 16}'\n"
+        + shared_key(section=".registrations.canvas"),
+    )
+
+    assert read_settings().identity == "pseudonymize"
+
+
+@pytest.mark.parametrize("key_id", [None, "two words", "a" * 65, SECRET])
+def test_pseudonymize_needs_a_key_id(write: Write, key_id: str | None) -> None:
+    """It is stored beside the data: a short name, and not the secret itself."""
+    line = "" if key_id is None else f"identity_key_id = '{key_id}'\n"
+    write(
+        f'[sources.lti_rosters]\nidentity = "pseudonymize"\n{line}{CANVAS}',
+        f"[sources.lti_rosters]\nidentity_secret = '{SECRET}'\n"
+        + shared_key(section=".registrations.canvas"),
+    )
+
+    with pytest.raises(ConfigurationError, match="identity_key_id"):
+        read_settings()
+
+
+def test_the_secret_of_identity_in_an_open_file(write: Write) -> None:
+    """In config.toml it is refused, and not shown."""
+    write(f"[sources.lti_rosters]\nidentity_secret = '{SECRET}'\n{CANVAS}", shared_key())
+
+    with pytest.raises(ConfigurationError, match="not for secrets") as caught:
+        read_settings()
+
+    assert SECRET not in str(caught.value)
+
+
+def test_identity_as_argument(write: Write) -> None:
+    """The argument goes before the setting."""
+    write(f'[sources.lti_rosters]\nidentity = "keep"\n{CANVAS}', shared_key())
+
+    with pytest.raises(ConfigurationError, match="identity_secret is missing"):
         read_settings(overrides={"identity": "pseudonymize"})
     with pytest.raises(ConfigurationError, match='identity is "none"'):
         read_settings(overrides={"identity": "none"})
 
-    assert read_settings(overrides={"identity": "keep"}).identity == "keep"
+    assert read_settings(overrides={"identity": "drop"}).identity == "drop"
 
 
 @pytest.mark.parametrize("name", ["identiy", "Identity", "identitiy"])
@@ -845,23 +916,11 @@ def test_misspelt_identity(write: Write, name: str) -> None:
         read_settings()
 
 
-def test_identity_settings_for_later(write: Write) -> None:
-    """The settings of identity handling may stand there already."""
-    write(
-        f'[sources.lti_rosters]\nidentity = "keep"\nidentity_key_id = "a"\n{CANVAS}',
-        "[sources.lti_rosters]\nidentity_secret = 'x'\n" + shared_key(section=".registrations.canvas"),
-    )
-
-    settings = read_settings()
-
-    assert (settings.identity, settings.faulty, settings.unknown) == ("keep", {}, ())
-
-
 def test_global_faults_at_once(write: Write) -> None:
     """All faults that concern everything are in one message, a line each."""
     write(
         f"""[sources.lti_rosters]
-identity = "drop"
+identity = "dropp"
 registration_names = ["Bad-Name"]
 concurrency = 0
 timeout = "soon"

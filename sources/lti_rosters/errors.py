@@ -1,6 +1,7 @@
 """What can go wrong, as one tree: each leaf knows its error type and its exit status.
 
 LtiRostersError
+├── UsageError             what was asked names nobody, or nobody agreed to it  exit 2
 ├── ConfigurationError     a setting or secret is missing or wrong             exit 4
 ├── RefusedError           the platform refused our assertion or token         exit 5
 │   └── ScopeError         it granted a token without the membership scope     exit 5
@@ -42,6 +43,13 @@ class LtiRostersError(Exception):
     def __str__(self) -> str:
         located = f"{self.where}: {self.what}" if self.where else self.what
         return f"{located} {self.remedy}" if self.remedy else located
+
+
+class UsageError(LtiRostersError):
+    """What a command was asked for names nobody that is there, or nobody could be asked to agree to it."""
+
+    error_type = "usage"
+    exit_status = 2
 
 
 class ConfigurationError(LtiRostersError):

@@ -12,18 +12,22 @@ from dlt.common.pipeline import SupportsPipeline
 from dlt.destinations.sql_client import SqlClientBase
 from dlt.extract import DltResource, DltSource
 
+from .privacy.agreement import check_agreement
+from .privacy.protector import key_check
 from .roles import held, read_role, vocabulary
 from .rosters.collection import rarely_collected
 from .rosters.harvest import Harvest, Plan, narrowed, plans
 from .rosters.roster import Roster
 from .rosters.sync import COMPLETE, READ, Sync
+from .settings.identity import PSEUDONYMIZE
 from .settings.settings import Settings, read_settings
 from .tables.batches import Batch, Gatherer, Written
 from .tables.columns import TABLES, Table
 from .tables.ledger import ContextFacts, Ledger, read_ledger
 
 SECTION = "lti_rosters"
-KEPT = "roster_syncs"  # loaded whatever else is selected: without it nobody could tell what the rest is worth
+# Loaded whatever else is selected: without them nobody could tell what the rest is worth, nor what its ids are.
+KEPT = ("roster_syncs", "registrations")
 
 
 @configspec
@@ -32,11 +36,11 @@ class NoSettings(BaseConfiguration):
 
 
 class RosterSource(DltSource):
-    """The source; selecting some of its resources keeps `roster_syncs` loading."""
+    """The source; selecting some of its resources keeps `roster_syncs` and `registrations` loading."""
 
     def with_resources(self, *resource_names: str) -> "RosterSource":
-        """Return a copy of the source with *resource_names* and `roster_syncs` selected."""
-        return super().with_resources(*dict.fromkeys([*resource_names, KEPT]))  # type: ignore[return-value]
+        """Return a copy of the source with *resource_names* and those always loaded selected."""
+        return super().with_resources(*dict.fromkeys([*resource_names, *KEPT]))  # type: ignore[return-value]
 
 
 @dlt.source(name="lti_rosters", section=SECTION, max_table_nesting=0, spec=NoSettings, _impl_cls=RosterSource)
@@ -80,13 +84,22 @@ def lti_rosters(
     if settings is None:
         settings = read_settings(contexts=contexts, overrides=options, only=registrations)
     made = plans(settings)
+    identity = settings.handling
 
     def rosters() -> Iterator[Batch]:
         names = [plan.registration.name for plan in made]
         differing = [plan.registration.name for plan in made if plan.registration.options.use_differences]
         ledger = read_ledger(_sql_client(), names, differing=differing)
+        check_agreement(identity, ledger.held, ledger.suppression_keys)
         chosen = narrowed(made, ledger, context_ids=context_ids, limit=limit)
-        harvest = Harvest(chosen, ledger, stop or threading.Event(), is_full=full, is_fail_fast=fail_fast)
+        harvest = Harvest(
+            chosen,
+            ledger,
+            stop or threading.Event(),
+            is_full=full,
+            is_fail_fast=fail_fast,
+            identity=identity,
+        )
         if on_plan is not None:
             on_plan(chosen)
         with rarely_collected():
@@ -158,7 +171,7 @@ def _batches(
     known_roles = {row[0] for row in ledger.roles}
     unread: dict[str, ContextFacts] = {}
     read: set[str] = set()
-    _add_registrations(gatherer, harvest.made, ledger)
+    _add_registrations(gatherer, harvest)
     for sync in harvest.syncs():
         gatherer.add_row("roster_syncs", sync.row())
         if sync.placeholder is not None:
@@ -218,12 +231,22 @@ def _add_context(gatherer: Gatherer, facts: ContextFacts, ledger: Ledger) -> Non
         )
 
 
-def _add_registrations(gatherer: Gatherer, made: Sequence[Plan], ledger: Ledger) -> None:
-    for plan in made:
+def _add_registrations(gatherer: Gatherer, harvest: Harvest) -> None:
+    identity = harvest.identity
+    key = (identity.key_id, key_check(identity)) if identity.mode == PSEUDONYMIZE else (None, None)
+    for plan in harvest.made:
         each = plan.registration
         if plan.failure is None:
-            row = (each.name, each.provider, each.issuer, each.client_id, each.deployment_id)
-            if row not in ledger.registration_rows:
+            row = (
+                each.name,
+                each.provider,
+                each.issuer,
+                each.client_id,
+                each.deployment_id,
+                identity.mode,
+                *key,
+            )
+            if row not in harvest.ledger.registration_rows:
                 gatherer.add_row("registrations", row)
 
 

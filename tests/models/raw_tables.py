@@ -50,7 +50,7 @@ TABLES = {
     """,
     "registrations": """
         registration text not null, provider text, issuer text, client_id text, deployment_id text,
-        _dlt_load_id text
+        identity text, identity_key_id text, identity_key_check text, _dlt_load_id text
     """,
     "roster_syncs": """
         sync_id text not null, context_key text, registration text, context_id text,

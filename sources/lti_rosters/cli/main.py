@@ -13,6 +13,7 @@ from rich.console import Console
 
 from ..version import __version__
 from .demo import demo
+from .privacy import erase, identity, retain
 from .run import models, run
 
 
@@ -29,9 +30,14 @@ def main() -> NoReturn:
                 errors="backslashreplace"
             )  # a title that this terminal cannot show is no fault
     if os.environ.get("LTI_ROSTERS_DEBUG"):
-        logging.getLogger("lti_rosters").addHandler(logging.StreamHandler())
-        logging.getLogger("lti_rosters").setLevel(logging.DEBUG)
+        _tell_more()
     sys.exit(_guarded(lambda: commands.main(standalone_mode=False)))
+
+
+def _tell_more() -> None:
+    """Have our own log on stderr; it holds no member and no secret at any level."""
+    logging.getLogger("lti_rosters").addHandler(logging.StreamHandler())
+    logging.getLogger("lti_rosters").setLevel(logging.DEBUG)
 
 
 def _guarded(work: Callable[[], Any]) -> int:
@@ -72,11 +78,14 @@ def _told(error: Exception) -> int:
     prog_name="lti-rosters",
     message=f"%(prog)s %(version)s (Python {platform.python_version()})",
 )
-def commands() -> None:
+@click.option("--debug", is_flag=True, help="Tell on stderr what goes on inside (LTI_ROSTERS_DEBUG=1).")
+def commands(debug: bool) -> None:  # noqa: FBT001 - click passes options by name
     """LTI course rosters in your warehouse."""
+    if debug:
+        _tell_more()
 
 
-for command in (run, models, demo):
+for command in (run, models, demo, identity, erase, retain):
     commands.add_command(command)
 
 __all__ = ["commands", "main"]

@@ -11,6 +11,7 @@ from ..catalogue.catalogue import Catalogue, ContextEntry, read_catalogue
 from ..errors import ConfigurationError, LtiRostersError
 from ..providers import nrps
 from ..providers.auth import Tokens
+from ..settings.identity import Identity
 from ..settings.registration import Registration
 from ..settings.settings import Settings
 from ..tables.ledger import ContextFacts, Ledger
@@ -106,6 +107,7 @@ class Harvest:
     stop: threading.Event = field(default_factory=threading.Event)
     is_full: bool = False
     is_fail_fast: bool = False
+    identity: Identity = Identity()  # noqa: RUF009 - frozen
     is_cut: bool = False  # whether it ended early: then nobody can tell what is gone
     _halt: threading.Event = field(default_factory=threading.Event)  # what the threads listen to
     _seen: set[str] = field(default_factory=set)
@@ -202,6 +204,7 @@ class Harvest:
             Claims(self._halt),
             is_full=self.is_full,
             shared_urls=_shared_urls(plan.entries),
+            identity=self.identity,
         )
         size = _share(registration.options.concurrency, self.made)
         return Crew(reader, plan.entries, size=size, syncs=waiting, stop=self._halt)

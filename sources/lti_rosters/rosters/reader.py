@@ -17,8 +17,11 @@ from ..errors import (
     NotFoundError,
     UnreachableError,
 )
+from ..privacy.door import guarded
+from ..privacy.protector import Protector
 from ..providers.container import Member
 from ..providers.nrps import Sheet
+from ..settings.identity import Identity
 from ..settings.registration import Registration
 from ..tables.ledger import ContextFacts, Ledger
 from ..web.transport import Effort
@@ -82,12 +85,16 @@ class Reader:
     shared_urls: frozenset[str] = (
         frozenset()
     )  # as stored, of several entries: they tell no course from another
+    identity: Identity = Identity()  # noqa: RUF009 - frozen
     clock: Callable[[], float] = time.monotonic
     _by_url: dict[str, ContextFacts] = field(default_factory=dict)
     _silent: int = 0
     _probe_at: float = 0.0
 
     def __post_init__(self) -> None:
+        # Here, so that there is no way around it: whatever this reader is asked, it sees members as they may be.
+        suppressed = self.ledger.suppressed.get(self.registration.name, ())
+        self.pages = guarded(self.pages, Protector(self.identity, self.registration.name, suppressed))
         # A URL that names another course now was a delisted one's before: the listed one goes first.
         for facts in sorted(self.ledger.contexts.values(), key=lambda facts: facts.delisted_at is not None):
             if facts.registration == self.registration.name and facts.memberships_url:
@@ -173,7 +180,7 @@ class Reader:
         if entry.memberships_url is None:
             reason = entry.unavailable or "the launch names no roster service"
             raise NotFoundError(f"{reason}.", where=entry.where)
-        rules = _rules(self.registration)
+        rules = _rules(self.registration, self.identity)
 
         def told(context_id: str | None) -> None:
             if context_id is not None:
@@ -321,7 +328,7 @@ def _counted(sheets: Iterator[Sheet], sync: Sync) -> Iterator[Sheet]:
         yield sheet
 
 
-def _rules(registration: Registration) -> Rules:
+def _rules(registration: Registration, identity: Identity) -> Rules:
     options = registration.options
     return Rules(
         max_members=options.max_members,
@@ -330,4 +337,6 @@ def _rules(registration: Registration) -> Rules:
         repeated_next=options.repeated_next,
         confirm_departures=options.confirm_departures,
         role=options.role,
+        identity=identity.mode,
+        key_id=identity.data_key_id,
     )

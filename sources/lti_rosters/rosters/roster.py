@@ -47,6 +47,7 @@ class Rules:
     confirm_departures: bool = True
     role: str | None = None
     identity: str = "keep"
+    key_id: str | None = None  # of the pseudonyms
 
 
 @dataclass(slots=True)
@@ -260,7 +261,7 @@ def _roster(
 
 
 def _content(rows: Iterable[tuple[Member, str]], rules: Rules) -> str:
-    return roster_hash([hashed for _, hashed in rows], (rules.identity, None, rules.role))
+    return roster_hash([hashed for _, hashed in rows], (rules.identity, rules.key_id, rules.role))
 
 
 def _absent(members: Iterable[Member], present: set[str]) -> list[tuple[Member, str]]:

@@ -17,9 +17,11 @@ from dlt.load.exceptions import LoadClientJobFailed, LoadClientJobRetry
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from ..errors import ConfigurationError, DestinationError, LtiRostersError
+from ..settings.identity import Identity
 from ..tables.ledger import in_use, locked_by
 from .lease import drop_staging, sole_reader, sole_writer
 from .models import Warehouse
+from .outdated import OutdatedError, check, note
 from .working import clear, staging_id, write_private
 
 PIPELINE = "lti_rosters"
@@ -42,6 +44,10 @@ FINISHED = "A load that an earlier run had left unfinished was finished first."
 GIVEN_UP = (
     "A load that an earlier run had left unfinished was refused by the destination and was deleted: what "
     "that run saw is not in the history. Its rosters are read again now."
+)
+OUTDATED = (
+    "A load that an earlier run had left unfinished was deleted: people were erased, or identities rewritten, "
+    "since. Its rosters are read again now."
 )
 PASSING = frozenset({"OperationalError", "InterfaceError", "OSError", "MemoryError"})  # may be over next time
 # Errors whose first line tells of connections and files, never of a row.
@@ -162,6 +168,9 @@ def drain(
     try:
         while pipeline.has_pending_data:
             _loaded(pipeline, lambda: _finish(pipeline, on_wait))
+    except OutdatedError:
+        _give_up(pipeline)
+        return [OUTDATED]
     except DestinationError as error:
         if not _is_final(error):
             raise
@@ -182,6 +191,7 @@ def _finish(pipeline: dlt.Pipeline, on_wait: Callable[[], None]) -> LoadInfo:
     # Not pipeline.run(): before a first load it would find no dataset and throw the packages away.
     pipeline.normalize()
     with sole_writer(pipeline, on_wait=on_wait):
+        check(pipeline, asked(pipeline))
         # One merge at a time in DuckDB: it uses every core for each, and together they take its memory many times.
         info = pipeline.load(workers=1) if _is_duckdb(pipeline) else pipeline.load()
         drop_staging(pipeline)
@@ -226,19 +236,27 @@ def _target(pipeline: dlt.Pipeline) -> list[str]:
     return [str(destination.destination_type), hashlib.sha256(str(place).encode()).hexdigest()]
 
 
-def load(pipeline: dlt.Pipeline, source: Any, *, on_wait: Callable[[], None] = lambda: None) -> list[str]:
+def load(
+    pipeline: dlt.Pipeline, source: Any, identity: Identity, *, on_wait: Callable[[], None] = lambda: None
+) -> list[str]:
     """Read *source*, load it and return the load ids; another load into the dataset is waited for.
 
-    Raises what the source raised, or DestinationError.
+    Raises what the source raised, or DestinationError; OutdatedError where it was read under an *identity* that
+    the dataset no longer has, or before people were erased from it.
     """
 
     def work() -> LoadInfo | None:
         with sole_reader(pipeline):
             pipeline.run()  # without data: brings what dlt knows of the destination up to date
+            note(pipeline, identity, asked(pipeline))
         pipeline.extract(source)
         return _finish(pipeline, on_wait)
 
-    return _loaded(pipeline, work)
+    try:
+        return _loaded(pipeline, work)
+    except OutdatedError:
+        _give_up(pipeline)
+        raise
 
 
 def _loaded(pipeline: dlt.Pipeline, work: Callable[[], LoadInfo | None]) -> list[str]:

@@ -14,8 +14,10 @@ from typing import Any
 import dlt
 
 from ..errors import ConfigurationError, DestinationError, Interrupted, LtiRostersError
+from ..privacy.agreement import check_agreement
 from ..rosters.harvest import Harvest, Plan, narrowed, plans
 from ..rosters.sync import Sync
+from ..settings.identity import Identity
 from ..settings.settings import NO_REGISTRATION, Settings, read_settings
 from ..source import lti_rosters
 from ..tables.ledger import Ledger, read_ledger
@@ -33,7 +35,7 @@ from .destination import (
 )
 from .lock import alone
 from .summary import Journal, error_document
-from .working import heal
+from .working import heal, private
 
 log = logging.getLogger(__name__)
 
@@ -102,30 +104,19 @@ class _Run:
 
     def document(self) -> dict[str, Any]:
         """Do the work and tell what came of it, whatever that is."""
-        try:
-            self._work()
-        except LtiRostersError as error:
-            return self._broken_off(error)
-        except (Interrupted, KeyboardInterrupt):
-            self._journal.is_interrupted = True
-        except Exception as error:
-            return self._broken_off(unforeseen(error))
-        return self._journal.document(**self._more)
-
-    def _broken_off(self, error: LtiRostersError) -> dict[str, Any]:
-        told = self._journal.document(**self._more)
-        return {**told, "error": error_document(error), "exit_status": error.exit_status}
+        return documented(self._journal, self._more, self._work)
 
     def _work(self) -> None:
         order = self._order
         settings = self._settings or (
-            _settings_of_models() if order.is_models_only else read_settings(only=order.registrations)
+            settings_of_models() if order.is_models_only else read_settings(only=order.registrations)
         )
         self._journal.warnings += settings.unknown
         working = order.directory / WORKING_DIRECTORY
         with (
             quiet(),
             tidy(),
+            private(),
             alone(working, is_patient=order.is_patient, on_wait=self._say_waiting, stop=self._stop),
         ):
             if order.is_dry:
@@ -165,7 +156,7 @@ class _Run:
             on_sync=self._synced,
             on_delisted=self._journal.delisted,
         )
-        self._more["load_ids"] = load(pipeline, source, on_wait=self._say_loading)
+        self._more["load_ids"] = load(pipeline, source, settings.handling, on_wait=self._say_loading)
 
     def _read_only(self, settings: Settings) -> None:
         """Read every roster against what is loaded, and write nothing, not even dlt's own working files."""
@@ -179,12 +170,20 @@ class _Run:
             self._more["destination"] = pipeline.destination.destination_name
             ledger = _ledger(pipeline, made)
             self._check_contexts(made, ledger)
-            self._read_against(ledger, made)
+            check_agreement(settings.handling, ledger.held, ledger.suppression_keys)
+            self._read_against(ledger, made, settings.handling)
 
-    def _read_against(self, ledger: Ledger, made: Sequence[Plan]) -> None:
+    def _read_against(self, ledger: Ledger, made: Sequence[Plan], identity: Identity) -> None:
         order = self._order
         chosen = narrowed(made, ledger, context_ids=order.context_ids, limit=order.limit)
-        harvest = Harvest(chosen, ledger, self._stop, is_full=order.is_full, is_fail_fast=order.is_fail_fast)
+        harvest = Harvest(
+            chosen,
+            ledger,
+            self._stop,
+            is_full=order.is_full,
+            is_fail_fast=order.is_fail_fast,
+            identity=identity,
+        )
         self._planned(chosen)
         for sync in harvest.syncs():
             self._synced(sync)
@@ -207,18 +206,9 @@ class _Run:
         self._build(settings, pipeline)
 
     def _build(self, settings: Settings, pipeline: dlt.Pipeline) -> None:
-        place = warehouse(pipeline)
-        if place is None:
-            name = pipeline.destination.destination_name
-            self._journal.warnings.append(f"The models are not built in {name}; the raw tables are loaded.")
-            return
         self._watcher.on_step("models")
         try:
-            built = models.build(
-                place,
-                work_dir=self._order.directory / WORKING_DIRECTORY,
-                stale_after_hours=_stale_after(settings),
-            )
+            build_models(self._journal, self._more, pipeline, self._order.directory, settings)
         except DestinationError as error:
             if (
                 self._order.is_models_only
@@ -227,12 +217,6 @@ class _Run:
             ):
                 raise
             self._journal.warnings.append("The models are not built: there is no course yet.")
-            return
-        self._more["models"] = [
-            {"name": each.name, "status": each.status, "seconds": round(each.seconds, 3)}
-            for each in built.models
-        ]
-        self._journal.warnings += built.warnings
 
     def _planned(self, made: Sequence[Plan]) -> None:
         # Where no registration has even a catalogue, nothing is written that a model could show.
@@ -267,6 +251,42 @@ class _Run:
         self._watcher.on_step("wait_load")
 
 
+def documented(journal: Journal, more: dict[str, Any], work: Callable[[], None]) -> dict[str, Any]:
+    """Do *work* and return the document of *journal* and *more*, which it fills; nothing is raised."""
+    try:
+        work()
+    except LtiRostersError as error:
+        return _broken_off(journal, more, error)
+    except (Interrupted, KeyboardInterrupt):
+        journal.is_interrupted = True
+    except Exception as error:
+        return _broken_off(journal, more, unforeseen(error))
+    return journal.document(**more)
+
+
+def _broken_off(journal: Journal, more: Mapping[str, Any], error: LtiRostersError) -> dict[str, Any]:
+    told = journal.document(**more)
+    return {**told, "error": error_document(error), "exit_status": error.exit_status}
+
+
+def build_models(
+    journal: Journal, more: dict[str, Any], pipeline: dlt.Pipeline, directory: Path, settings: Settings
+) -> None:
+    """Build the models where *pipeline* loads to, and tell of it in *journal* and *more*; warn where they cannot be."""
+    place = warehouse(pipeline)
+    if place is None:
+        name = pipeline.destination.destination_name
+        journal.warnings.append(f"The models are not built in {name}; the raw tables are loaded.")
+        return
+    built = models.build(
+        place, work_dir=directory / WORKING_DIRECTORY, stale_after_hours=_stale_after(settings)
+    )
+    more["models"] = [
+        {"name": each.name, "status": each.status, "seconds": round(each.seconds, 3)} for each in built.models
+    ]
+    journal.warnings += built.warnings
+
+
 def unforeseen(error: Exception) -> LtiRostersError:
     """A fault of our own as an error: its kind and place, not its text, which may quote a member."""
     log.debug("unexpected:\n%s", "".join(traceback.format_tb(error.__traceback__)))
@@ -299,7 +319,7 @@ def _ledger(pipeline: dlt.Pipeline, made: Sequence[Plan]) -> Ledger:
     return read_ledger(asked(pipeline), [plan.registration.name for plan in made])
 
 
-def _settings_of_models() -> Settings:
+def settings_of_models() -> Settings:
     """The settings, or none where no registration is set: the models are built of what is loaded."""
     try:
         return read_settings()

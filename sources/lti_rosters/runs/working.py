@@ -48,6 +48,16 @@ def make_private(directory: Path) -> None:
             directory.chmod(PRIVATE_DIRECTORY)
 
 
+@contextlib.contextmanager
+def private() -> Iterator[None]:
+    """Have every file that is made inside, the database's own included, be its owner's alone."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 def write_private(path: Path, text: str) -> None:
     """Write *text* to *path*, which only its owner may read: wholly or, when killed, not at all."""
     new = path.with_name(f"{path.name}.new")

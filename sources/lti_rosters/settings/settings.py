@@ -10,6 +10,7 @@ from ..errors import ConfigurationError
 from ..keys.signing import read_key
 from . import fields as read
 from .fields import Wrong
+from .identity import Identity, read_identity
 from .lookup import REGISTRATIONS, Lookup, Place
 from .misspelt import misspelt_identity, not_there, unknown_of_registrations, unknown_shared
 from .registration import Fault, Options, Registration
@@ -17,7 +18,6 @@ from .registration_settings import OPTIONS, Reading, read_registration
 
 __all__ = ["Fault", "Options", "Registration", "Settings", "explain", "read_settings"]
 
-IDENTITIES = ("keep", "pseudonymize", "drop")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 NO_REGISTRATION = "There is no registration."
 MOST_TOLD = 20  # faults in one message: more do not fit on a screen
@@ -36,6 +36,13 @@ class Settings:
     faulty: Mapping[str, tuple[Fault, ...]] = field(default_factory=dict)
     faulty_contexts: Mapping[str, Any] = field(default_factory=dict, repr=False)
     unknown: tuple[str, ...] = ()
+    identity_key_id: str | None = None
+    identity_secret: str | None = field(default=None, repr=False)
+
+    @property
+    def handling(self) -> Identity:
+        """How members' identity is handled, with the key of it."""
+        return Identity(self.identity, self.identity_key_id, self.identity_secret)
 
     def error(self, name: str) -> ConfigurationError:
         """Return the faults of the registration *name* as one error, to be raised or recorded."""
@@ -54,7 +61,7 @@ def read_settings(
     only = (only,) if isinstance(only, str) else only
     lookup = Lookup.active()
     everywhere = Reading(lookup, None)
-    identity = _identity(everywhere, (overrides or {}).get("identity"))
+    identity = read_identity(everywhere, (overrides or {}).get("identity"))
     shared = everywhere.options({})
     arguments, amiss = _arguments(overrides or {})
     names, unfit = _names(everywhere)
@@ -88,7 +95,7 @@ def _listed(lines: list[str]) -> str:
 
 def _read_each(
     lookup: Lookup,
-    identity: str,
+    identity: Identity,
     chosen: tuple[str, ...],
     values: tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]],
     unknown: tuple[str, ...],
@@ -109,28 +116,15 @@ def _read_each(
         setting = given.get(name, found.value if found else None)
         if setting is not None:
             faulty_contexts[name] = setting
-    return Settings(identity, tuple(registrations), faulty, faulty_contexts, unknown)
-
-
-def _identity(everywhere: Reading, argument: Any) -> str:
-    """Read how members' identity is handled; what is not built yet is refused, never passed over."""
-    reader = read.choice(*IDENTITIES)
-    found = everywhere.found("identity")
-    if argument is None:
-        identity = everywhere.value("identity", reader) or IDENTITIES[0]
-    else:
-        try:
-            identity = reader(argument)
-        except Wrong as wrong:
-            everywhere.blame("identity", f"identity is {read.shown(argument)}; it must be {wrong.must}.")
-            return IDENTITIES[0]
-    if identity != IDENTITIES[0]:
-        everywhere.blame(
-            "identity",
-            f'identity is "{identity}"; this version has only "keep" (names and mail are loaded).',
-            found=found,
-        )
-    return str(identity)
+    return Settings(
+        identity.mode,
+        tuple(registrations),
+        faulty,
+        faulty_contexts,
+        unknown,
+        identity.key_id,
+        identity.secret,
+    )
 
 
 def _arguments(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

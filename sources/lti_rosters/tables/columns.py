@@ -204,6 +204,28 @@ REGISTRATIONS = Table(
         Column("issuer", TEXT, "The platform's issuer."),
         Column("client_id", TEXT, "The tool's client id there."),
         Column("deployment_id", TEXT, "The deployment, where one is set."),
+        Column("identity", TEXT, "How its members are stored: keep, pseudonymize or drop; NULL means keep."),
+        Column("identity_key_id", TEXT, "The key of the pseudonyms; NULL where there are none."),
+        Column(
+            "identity_key_check", TEXT, "Tells one secret under that id from another; says nothing of it."
+        ),
+        LOAD,
+    ),
+)
+
+# Not loaded by dlt: `erase` writes it in the transaction that takes the person away.
+SUPPRESSIONS = Table(
+    "suppressions",
+    "People who were erased: no later run brings them back. Never who.",
+    (
+        _key("registration", REGISTRATION),
+        _key(
+            "person_mac",
+            "A MAC of the person's id as the platform sends it; no pseudonym, and none can be made of it.",
+        ),
+        Column("key_id", TEXT, "The key of the MAC."),
+        Column("key_check", TEXT, "Tells one secret under that id from another; says nothing of it."),
+        Column("erased_at", MOMENT, "When it was (UTC)."),
         LOAD,
     ),
 )

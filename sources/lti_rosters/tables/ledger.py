@@ -18,6 +18,7 @@ from dlt.destinations.exceptions import DatabaseTerminalException
 from dlt.destinations.sql_client import SqlClientBase
 
 from ..errors import DestinationError, LtiRostersError
+from ..privacy.agreement import Held, SuppressionKey
 from ..providers.container import Member
 from .columns import FLAG, MOMENT, NUMBER, TABLES, TEXT
 
@@ -91,7 +92,12 @@ RAW_ROLES = "SELECT user_id, raw_role FROM {membership_roles} WHERE context_key 
 
 ROLES = "SELECT role_uri, vocabulary, principal_role, sub_role, is_core, is_deprecated, canonical_uri FROM {roles}"
 
-REGISTRATIONS = "SELECT registration, provider, issuer, client_id, deployment_id FROM {registrations}"
+REGISTRATIONS = """
+SELECT registration, provider, issuer, client_id, deployment_id, identity, identity_key_id, identity_key_check
+FROM {registrations}
+"""
+
+SUPPRESSIONS = "SELECT registration, person_mac, key_id, key_check FROM {suppressions}"
 
 
 @dataclass(slots=True)
@@ -139,8 +145,15 @@ class Ledger:
     last_readings: dict[str, LastReading] = field(default_factory=dict)
     roles: frozenset[tuple[Any, ...]] = frozenset()
     registration_rows: frozenset[tuple[Any, ...]] = frozenset()
+    suppressed: dict[str, set[str]] = field(default_factory=dict)  # MACs of people erased, by registration
+    suppression_keys: set[SuppressionKey] = field(default_factory=set)
     _people: "dict[str, array[int]] | None" = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def held(self) -> list[Held]:
+        """How the members of every registration of the destination are stored, those of other runs included."""
+        return [Held(row[0], *row[5:]) for row in self.registration_rows]
 
     def people(self, context_key: str) -> frozenset[int]:
         """`hash()` of the user id of everybody on the roster in force.
@@ -198,10 +211,29 @@ def read_ledger(
             for row in _rows(client, LAST_READINGS, differing) if differing else ():
                 ledger.last_readings[row[0]] = LastReading(*row[1:])
             ledger.roles = frozenset(_rows(client, ROLES, ()))
-            ledger.registration_rows = frozenset(_rows(client, REGISTRATIONS, ()))
+            _read_held(ledger, client)
     except Exception as error:
         raise _unreadable(error) from error
     return ledger
+
+
+def read_held(client: SqlClientBase[Any] | None) -> Ledger:
+    """Read how members are stored and who was erased, of every registration; nothing of the rosters."""
+    ledger = Ledger(client)
+    if client is not None:
+        try:
+            with opened(client):
+                _read_held(ledger, client)
+        except Exception as error:
+            raise _unreadable(error) from error
+    return ledger
+
+
+def _read_held(ledger: Ledger, client: SqlClientBase[Any]) -> None:
+    ledger.registration_rows = frozenset(_rows(client, REGISTRATIONS, ()))
+    for registration, person_mac, key_id, key_check in _rows(client, SUPPRESSIONS, ()):
+        ledger.suppressed.setdefault(registration, set()).add(person_mac)
+        ledger.suppression_keys.add(SuppressionKey(registration, key_id, key_check))
 
 
 def _unreadable(error: Exception) -> DestinationError:
