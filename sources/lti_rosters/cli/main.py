@@ -12,7 +12,9 @@ import click
 from rich.console import Console
 
 from ..version import __version__
+from .check import check
 from .demo import demo
+from .keys import jwks, keys
 from .run import models, run
 
 
@@ -76,7 +78,7 @@ def commands() -> None:
     """LTI course rosters in your warehouse."""
 
 
-for command in (run, models, demo):
+for command in (run, models, check, keys, jwks, demo):
     commands.add_command(command)
 
 __all__ = ["commands", "main"]

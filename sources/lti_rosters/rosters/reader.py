@@ -173,7 +173,7 @@ class Reader:
         if entry.memberships_url is None:
             reason = entry.unavailable or "the launch names no roster service"
             raise NotFoundError(f"{reason}.", where=entry.where)
-        rules = _rules(self.registration)
+        rules = rules_of(self.registration)
 
         def told(context_id: str | None) -> None:
             if context_id is not None:
@@ -321,7 +321,8 @@ def _counted(sheets: Iterator[Sheet], sync: Sync) -> Iterator[Sheet]:
         yield sheet
 
 
-def _rules(registration: Registration) -> Rules:
+def rules_of(registration: Registration) -> Rules:
+    """What shapes and bounds the reading of the rosters of *registration*."""
     options = registration.options
     return Rules(
         max_members=options.max_members,
