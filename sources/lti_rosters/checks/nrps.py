@@ -81,7 +81,7 @@ def scope(visit: Visit) -> Found:
 
 
 STEPS = (
-    Procedure("key", key, needs=("settings",)),
+    Procedure("key", key),
     Procedure("jwks", jwks, needs=("key",)),
     Procedure("token", token, needs=("key",)),
     Procedure("scope", scope, needs=("token",)),
