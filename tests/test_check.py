@@ -643,7 +643,7 @@ def test_the_first_cause_of_the_order_counts(at: Clinic, tool_key: SigningKey) -
     assert told["exit_status"] == 5
 
 
-def test_the_same_fault_is_explained_once(at: Clinic, tool_key: SigningKey) -> None:
+def test_the_same_fault_is_explained_once(at: Clinic) -> None:
     """For all the registrations that have it; and the table fits a screen of 80 columns."""
     at.course.script = lambda _: Reply(404)
     others = [replace(at.registration, name=f"school_of_{n}") for n in range(3)]
@@ -655,7 +655,7 @@ def test_the_same_fault_is_explained_once(at: Clinic, tool_key: SigningKey) -> N
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_an_unforeseen_fault_stays_with_its_registration(at: Clinic, tool_key: SigningKey) -> None:
+def test_an_unforeseen_fault_stays_with_its_registration(at: Clinic) -> None:
     """A bug in one visit is exit 1 for it, told by its kind, and the others are checked."""
     broken = replace(at.registration, name="broken", key=object())
 
@@ -677,9 +677,7 @@ def test_courses_that_are_gone_do_not_hide_the_platform(at: Clinic) -> None:
     assert "offers no roster here" in findings(told, "roster")[0]["what"]
 
 
-def test_a_registration_without_usable_settings_is_not_visited(
-    school: School, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_registration_without_usable_settings_is_not_visited(school: School) -> None:
     """Its faults with the places to mend them; the rest not tried; the other registration is checked."""
     school.add("c1", ["ann"])
     school.options["canvas"]["contexts"] = school.urls()

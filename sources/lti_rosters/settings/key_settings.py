@@ -92,9 +92,9 @@ def _use(reading: Reading, amiss: list[str]) -> KeyUse | None:
         return None
     names = (reading.name,) if reading.name else ()
     try:
+        key = read_key(text, where="")  # first: its errors never repeat what could be a key in a path's place
         path = key_file(text)
         ring = read_ring(path) if path is not None else None
-        key = ring.current if ring is not None else read_key(text, where="")
     except ConfigurationError as error:
         amiss.append(f"{told}: private_key: {error}")
         return None
