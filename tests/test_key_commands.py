@@ -144,7 +144,7 @@ def test_a_rotation_goes_through_its_stages(made: Path, tool_key: SigningKey, ne
         (tool_key, next_key),
         {"tool.pem", "tool.next.pem"},
     )
-    switched = rotation.switch(made, now=os.stat(made).st_mtime + 2 * WAIT)
+    switched = rotation.switch(made, now=made.stat().st_mtime + 2 * WAIT)
     assert (switched.stage, switched.keys, names(made)) == (
         "switched",
         (next_key, tool_key),
