@@ -94,7 +94,7 @@ class Clinic:
 def clinic(key: SigningKey, manner: Manner = CANVAS, **options: Any) -> Iterator[Clinic]:
     """Open one."""
     with ReferencePlatform(manner, tool_keys=[public_jwk(key)]) as platform:
-        platform.add(Course("c1", key="c1", title="Botany", members=PEOPLE))
+        platform.add(Course("c1", key="c1", title="Botany", members=list(PEOPLE)))
         registration = registered(platform, key, **options)
         yield Clinic(key, platform, replace(registration, contexts=[platform.memberships_url("c1")]))
 

@@ -7,7 +7,7 @@ from ..catalogue.catalogue import ContextEntry
 from ..errors import LoopedError, MalformedError, NotFoundError, OtherHostError, RefusedError
 from ..providers.auth import BACKDATED, clock_skew
 from ..providers.member import Member
-from ..providers.nrps import Sheet
+from ..providers.nrps import MEDIA_TYPE, Sheet
 from ..roles import matches, read_role
 from ..rosters.harvest import pages_of
 from ..rosters.reader import rules_of
@@ -114,7 +114,7 @@ def manners(visit: Visit) -> Found:
     detail = (
         f"{len(members):,} members {'on the first page' if facts['has_next'] else 'in one page'}, "
         f"roles as {facts['role_form']}, {'differences' if facts['offers_differences'] else 'no differences'}, "
-        f"{' and '.join(sent) or 'neither names nor mail'}, {facts['media_type'] or 'no media type'}"
+        f"{' and '.join(sent) or 'neither names nor mail'}, {'NRPS media type' if media == MEDIA_TYPE else facts['media_type'] or 'no media type'}"
     )
     return Found(detail=detail, findings=tuple(_filter_doubts(visit, members)), facts=facts)
 
@@ -131,7 +131,7 @@ def role_form(members: Iterable[Member]) -> str:
     """Say in which form roles are sent: full URIs, short names, URNs, or several of them."""
     roles = {role for member in members for role in member.roles}
     forms = {_form(role) for role in roles}
-    return " and ".join(sorted(forms)) or "nothing"
+    return " and ".join(sorted(forms)) or "none"
 
 
 def _form(role: str) -> str:

@@ -27,7 +27,7 @@ def print_check(document: Mapping[str, Any], out: Console, err: Console) -> None
     checks = document["checks"]
     if checks:
         out.print(_table(checks))
-        legend = "✓ good  ! look at it  ✗ failed  – not tried, an earlier step failed  · nothing to look at"
+        legend = "✓ good  ! look at it  ✗ failed  – not tried  · nothing to look at"
         out.print(Text(legend, style="dim"))
     destination = document.get("destination_steps")
     if destination:
