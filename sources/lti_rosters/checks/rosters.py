@@ -111,10 +111,11 @@ def manners(visit: Visit) -> Found:
     sent = [
         word for word, is_sent in (("names", facts["sends_names"]), ("mail", facts["sends_mail"])) if is_sent
     ]
+    kind = "NRPS media type" if media == MEDIA_TYPE else facts["media_type"] or "no media type"
     detail = (
         f"{len(members):,} members {'on the first page' if facts['has_next'] else 'in one page'}, "
         f"roles as {facts['role_form']}, {'differences' if facts['offers_differences'] else 'no differences'}, "
-        f"{' and '.join(sent) or 'neither names nor mail'}, {'NRPS media type' if media == MEDIA_TYPE else facts['media_type'] or 'no media type'}"
+        f"{' and '.join(sent) or 'neither names nor mail'}, {kind}"
     )
     return Found(detail=detail, findings=tuple(_filter_doubts(visit, members)), facts=facts)
 
