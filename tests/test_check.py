@@ -528,7 +528,7 @@ FAULTS = (
     Fault("our JWKS hangs", "jwks", 3, ("no answer came within 0.2 s",), hanging_jwks),
     Fault("an endless JWKS", "jwks", 3, ("larger than 1 MB",), jwks(lambda _: b" " * 1_000_001)),
     Fault(
-        "an audience that is http",
+        "jwks_url without TLS",
         "jwks",
         3,
         ("without TLS",),
