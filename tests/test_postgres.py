@@ -1,5 +1,6 @@
 """Into a real PostgreSQL: the same tables as DuckDB's, loads side by side, a server that goes away."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -12,9 +13,11 @@ from typing import Any
 import psycopg2
 import pytest
 
-from commands import carried_out, desk, ended
+from commands import carried_out, desk, ended, valid
+from lti_rosters.checks.check import Order, check
 from lti_rosters.reference.platform import member
 from lti_rosters.runs.run import Watcher
+from lti_rosters.settings.settings import Settings
 from postgres import Server, installed, server
 from school import TABLES, School, crowd
 
@@ -241,3 +244,28 @@ def test_a_server_that_is_down_is_told(school: School, monkeypatch: pytest.Monke
     assert (told["exit_status"], told["error"]["error_type"]) == (9, "destination")
     assert school.platform.roster_requests == []
     assert "of-tests-alone" not in str(told)
+
+
+def test_check_tries_the_destination_and_leaves_nothing(
+    postgres: Server, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connect, create, drop; without the right to create a schema, or without a server: exit 9, and why."""
+    order = Order(with_destination=True, destination="postgres", directory=tmp_path)
+    name = database
+    before = schemas(postgres, database)
+
+    good = valid(check(order, settings=Settings("keep", ())))
+    postgres.sql(name, "CREATE ROLE guest LOGIN PASSWORD 'of-a-guest'")
+    guest = postgres.url(name).replace("loader:of-tests-alone", "guest:of-a-guest")
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", guest)
+    refused = valid(check(order, settings=Settings("keep", ())))
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", "postgresql://u:of-nobody@127.0.0.1:9/x")
+    away = valid(check(order, settings=Settings("keep", ())))
+    postgres.sql(name, "DROP ROLE guest")
+
+    assert [step["state"] for step in good["destination_steps"]] == ["ok", "ok", "ok"]
+    assert [step["state"] for step in refused["destination_steps"]] == ["ok", "failed", "not_tried"]
+    assert [step["state"] for step in away["destination_steps"]] == ["failed", "not_tried", "not_tried"]
+    assert (good["exit_status"], refused["exit_status"], away["exit_status"]) == (0, 9, 9)
+    assert schemas(postgres, database) == before
+    assert "of-" not in json.dumps([good, refused, away]).replace("of-tests", "")

@@ -12,7 +12,9 @@ import click
 from rich.console import Console
 
 from ..version import __version__
+from .check import check
 from .demo import demo
+from .keys import jwks, keys
 from .privacy import erase, identity, retain
 from .run import models, run
 
@@ -85,7 +87,7 @@ def commands(debug: bool) -> None:  # noqa: FBT001 - click passes options by nam
         _tell_more()
 
 
-for command in (run, models, demo, identity, erase, retain):
+for command in (run, models, check, keys, jwks, identity, erase, retain, demo):
     commands.add_command(command)
 
 __all__ = ["commands", "main"]

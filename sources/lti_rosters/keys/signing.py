@@ -83,7 +83,7 @@ def _signing_key(private: RSAPrivateKey, kid: str = "") -> SigningKey:
     if private.key_size < LEAST_BITS:
         raise ConfigurationError(
             f"The key has {private.key_size} bits; platforms want {LEAST_BITS} or more.",
-            remedy="Make a new one: openssl genrsa -out tool.pem 2048",
+            remedy="Make a new one: lti-rosters keys new",
         )
     thumbprint = _thumbprint(private)
     return SigningKey(
@@ -201,5 +201,5 @@ def _integer(jwk: dict[str, Any], name: str) -> int:
 def _not_rsa(kind: str) -> ConfigurationError:
     return ConfigurationError(
         f"The key is of type {kind}; LTI platforms accept RSA keys (RS256).",
-        remedy="Make one: openssl genrsa -out tool.pem 2048",
+        remedy="Make one: lti-rosters keys new",
     )

@@ -39,6 +39,11 @@ class Plan:
     failure: LtiRostersError | None = None
     links: int = 0  # rows that name a resource link
 
+    def origins(self) -> frozenset[str]:
+        """Return the origins that may get the registration's token: its own, and those of its catalogue."""
+        of_entries = {origin(entry.memberships_url) for entry in self.entries if entry.memberships_url}
+        return self.registration.origins() | of_entries
+
 
 def plans(settings: Settings) -> list[Plan]:
     """Read every catalogue; what is wrong with one registration stays with it."""
@@ -183,8 +188,7 @@ class Harvest:
         options = registration.options
         return Transport(
             where=registration.name,
-            origins=registration.origins()
-            | {origin(entry.memberships_url) for entry in plan.entries if entry.memberships_url},
+            origins=plan.origins(),
             bounds=Bounds(
                 timeout=options.timeout,
                 max_body=options.max_body_mb * MEGABYTE,
@@ -199,7 +203,7 @@ class Harvest:
         registration = plan.registration
         reader = Reader(
             registration,
-            _pages(registration, transport),
+            pages_of(registration, connect(registration, transport)),
             self.ledger,
             Claims(self._halt),
             is_full=self.is_full,
@@ -233,9 +237,13 @@ def _open_files() -> int:
     return MOST_AT_ONCE * FILES_PER_ROSTER if limit == resource.RLIM_INFINITY else limit
 
 
-def _pages(registration: Registration, transport: Transport) -> Pages:
-    """How the pages of an entry are read: the one place that knows about providers."""
-    connection = nrps.Connection(registration.name, transport, Tokens(registration, transport))
+def connect(registration: Registration, transport: Transport) -> nrps.Connection:
+    """What it takes to ask the platform of *registration*, as its provider has it."""
+    return nrps.Connection(registration.name, transport, Tokens(registration, transport))
+
+
+def pages_of(registration: Registration, connection: nrps.Connection) -> Pages:
+    """How the pages of an entry are read; with `connect` the one place that knows about providers."""
     options = registration.options
     parameters = {"role": options.role, "limit": str(options.page_size) if options.page_size else None}
     sent = {name: value for name, value in parameters.items() if value}

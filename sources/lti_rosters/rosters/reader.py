@@ -180,7 +180,7 @@ class Reader:
         if entry.memberships_url is None:
             reason = entry.unavailable or "the launch names no roster service"
             raise NotFoundError(f"{reason}.", where=entry.where)
-        rules = _rules(self.registration, self.identity)
+        rules = rules_of(self.registration, self.identity)
 
         def told(context_id: str | None) -> None:
             if context_id is not None:
@@ -328,7 +328,8 @@ def _counted(sheets: Iterator[Sheet], sync: Sync) -> Iterator[Sheet]:
         yield sheet
 
 
-def _rules(registration: Registration, identity: Identity) -> Rules:
+def rules_of(registration: Registration, identity: Identity) -> Rules:
+    """What shapes and bounds the reading of the rosters of *registration*."""
     options = registration.options
     return Rules(
         max_members=options.max_members,

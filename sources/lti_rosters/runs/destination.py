@@ -155,7 +155,7 @@ def drain(
     destination, or cannot be loaded now; what can never be loaded is deleted.
     """
     marker = directory / WORKING_DIRECTORY / TARGET
-    target = _target(pipeline)
+    target = target_of(pipeline)
     if not pipeline.has_pending_data:
         write_private(marker, json.dumps(target))
         return []
@@ -220,7 +220,7 @@ def _give_up(pipeline: dlt.Pipeline) -> None:
     pipeline.drop()
 
 
-def _target(pipeline: dlt.Pipeline) -> list[str]:
+def target_of(pipeline: dlt.Pipeline) -> list[str]:
     """What tells two destinations apart: dlt's type of it and a digest of where it keeps its data."""
     destination = pipeline.destination
     try:
@@ -304,6 +304,15 @@ def _failed(step: str, error: BaseException) -> DestinationError:
     """Name the step and the kind of error; its text may quote a row, so it is told only where it cannot."""
     if (holder := locked_by(error)) is not None:
         return in_use(holder)
+    return DestinationError(
+        f"the destination failed ({reason(error)}).",
+        where=str(step),
+        remedy="What was read is kept and is loaded first by the next run.",
+    )
+
+
+def reason(error: BaseException) -> str:
+    """Return the kind of what *error* came from, and its first line where that never quotes a row."""
     kinds, told = [], ""
     inner: BaseException | None = error
     while inner is not None:
@@ -311,11 +320,7 @@ def _failed(step: str, error: BaseException) -> DestinationError:
         if kinds[-1] in TOLD and str(inner).strip():
             told = ": " + str(inner).strip().splitlines()[0][:200]
         inner = inner.__cause__ or inner.__context__
-    return DestinationError(
-        f"the destination failed ({kinds[-1]}{told}).",
-        where=str(step),
-        remedy="What was read is kept and is loaded first by the next run.",
-    )
+    return f"{kinds[-1]}{told}"
 
 
 def _is_duckdb(pipeline: dlt.Pipeline) -> bool:

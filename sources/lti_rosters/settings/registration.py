@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ..keys.signing import SigningKey
@@ -44,6 +45,8 @@ class Registration:
     deployment_id: str | None = None
     extra_claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
     key: SigningKey | None = field(default=None, repr=False)
+    key_path: Path | None = None  # the file that holds it, if one does
+    jwks_url: str | None = None  # where its public half is published, if we know
     base_url: str | None = None
     api_key: str | None = field(default=None, repr=False)
     contexts: Any = field(default=(), repr=False)

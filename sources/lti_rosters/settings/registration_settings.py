@@ -6,6 +6,7 @@ from typing import Any
 
 from ..catalogue.catalogue import check_catalogue
 from ..errors import ConfigurationError
+from ..keys.files import key_file
 from ..keys.signing import SigningKey, read_key
 from ..keys.text import holds_key
 from . import fields as read
@@ -62,9 +63,10 @@ FIELDS: Mapping[str, Field] = {
             "private_key",
             read.secret,
             is_secret=True,
-            hint="It is the tool's key as PEM or JWK, or a path to it; openssl genrsa -out tool.pem 2048 makes one.",
+            hint="It is the tool's key as PEM or JWK, or a path to it; lti-rosters keys new makes one.",
         ),
         Field("key_id", read.text),
+        Field("jwks_url", read.url),
         Field("base_url", read.url, hint="It is your account's address: https://<account>.ltiaas.com"),
         Field("api_key", read.secret, is_secret=True, hint="Your LTIAAS account shows it."),
         Field(
@@ -151,7 +153,8 @@ def read_registration(
         return None
     given |= {"provider": provider, "audience": given["audience"] or given["token_url"]}
     values = {name: value for name, value in given.items() if name not in INTO_KEY and value is not None}
-    return Registration(name=reading.name or "", key=key, options=Options(**options), **values)
+    path = key_file(given["private_key"]) if key else None
+    return Registration(name=reading.name or "", key=key, key_path=path, options=Options(**options), **values)
 
 
 def _rank(fault: Fault) -> int:

@@ -16,7 +16,15 @@ from .misspelt import misspelt_identity, not_there, unknown_of_registrations, un
 from .registration import Fault, Options, Registration
 from .registration_settings import OPTIONS, Reading, read_registration
 
-__all__ = ["Fault", "Options", "Registration", "Settings", "explain", "read_settings"]
+__all__ = [
+    "Fault",
+    "Options",
+    "Registration",
+    "Settings",
+    "explain",
+    "read_settings",
+    "registration_names",
+]
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 NO_REGISTRATION = "There is no registration."
@@ -64,7 +72,7 @@ def read_settings(
     identity = read_identity(everywhere, (overrides or {}).get("identity"))
     shared = everywhere.options({})
     arguments, amiss = _arguments(overrides or {})
-    names, unfit = _names(everywhere)
+    names, unfit = registration_names(everywhere)
     amiss += unfit + misspelt_identity(lookup) + [str(fault) for fault in everywhere.faults]
     amiss += not_there("registration", only, names)
     chosen = tuple(name for name in names if not only or name in only)
@@ -140,7 +148,7 @@ def _arguments(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]
     return values, sorted(amiss)
 
 
-def _names(everywhere: Reading) -> tuple[tuple[str, ...], list[str]]:
+def registration_names(everywhere: Reading) -> tuple[tuple[str, ...], list[str]]:
     """Return the registrations' names, those of the files first, and what is wrong with them."""
     names: dict[str, str] = {}  # by name where it stands
     for place, table in everywhere.lookup.tables():

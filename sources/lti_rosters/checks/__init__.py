@@ -1,0 +1,1 @@
+"""The doctor: one short visit to each platform, step by step, nothing written."""
