@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..errors import LoopedError, MalformedError, TooLargeError
-from ..providers.container import Member, Page, merge
-from ..providers.nrps import Sheet
+from ..providers.container import Member, Page, Sheet, merge
 from ..roles import held, matches
 from .fingerprint import roster_hash, row_hash
 

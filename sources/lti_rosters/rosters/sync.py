@@ -61,6 +61,11 @@ class Sync:
     is_never_read: bool = False  # no complete reading of this context is known, not even this one
 
     @property
+    def is_link(self) -> bool:
+        """Whether it is of a resource link, and so says nothing about the course."""
+        return self.resource_link_id is not None
+
+    @property
     def is_duplicate(self) -> bool:
         """Whether an earlier entry of the catalogue speaks for its context."""
         return self.error_type == DUPLICATE_CONTEXT

@@ -1,0 +1,67 @@
+"""What a provider offers to the reader: the one place that knows which there are."""
+
+from collections.abc import Iterator
+from typing import Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+from ..catalogue.catalogue import ContextEntry
+from ..errors import ConfigurationError
+from ..settings.registration import Registration
+from ..web.transport import Effort, Transport
+from . import nrps
+from .auth import Tokens
+from .container import Sheet
+
+
+class Pages(Protocol):
+    """What a provider offers: the pages of one roster, or of the differences at a URL that it named."""
+
+    def __call__(
+        self,
+        entry: ContextEntry,
+        effort: Effort,
+        differences_url: str | None = None,
+        *,
+        resource_link_id: str | None = None,
+    ) -> Iterator[Sheet]:
+        """Walk the pages of *entry*: of its course, or of the resource link *resource_link_id* in it."""
+        ...
+
+
+def open_pages(registration: Registration, transport: Transport) -> Pages:
+    """How the pages of an entry of *registration* are read."""
+    connection = nrps.Connection(registration.name, transport, Tokens(registration, transport))
+    options = registration.options
+    limit = str(options.page_size) if options.page_size else None
+
+    def pages(
+        entry: ContextEntry,
+        effort: Effort,
+        differences_url: str | None = None,
+        *,
+        resource_link_id: str | None = None,
+    ) -> Iterator[Sheet]:
+        if differences_url is not None:
+            return nrps.pages(connection, differences_url, effort)  # complete as it is: nothing is added
+        url = entry.memberships_url or ""
+        if resource_link_id is not None:
+            _check_link(url, resource_link_id, entry.where)
+        sent = _given({"role": options.role, "limit": limit, "rlid": resource_link_id})
+        return nrps.pages(connection, url, effort, parameters=sent)
+
+    return pages
+
+
+def _given(parameters: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in parameters.items() if value}
+
+
+def _check_link(url: str, resource_link_id: str, where: str) -> None:
+    """Refuse to ask for a link at the address of another: the address would win (NRPS §3: one rlid)."""
+    own = [value for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True) if name == "rlid"]
+    if own and own != [resource_link_id]:
+        raise ConfigurationError(
+            "memberships_url has the rlid of another resource link than resource_link_id.",
+            where=where,
+            remedy="Take rlid out of memberships_url.",
+        )
