@@ -25,7 +25,7 @@ MODULES = sorted(name for name in TREES if not name.endswith("__init__"))
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 COMMANDS = {name for name in MODULES if name.startswith("cli.")}
 DECORATED = {"source", *COMMANDS}  # may decorate with what is third-party
-PROVIDERS = ("nrps",)
+PROVIDERS = ("nrps", "ltiaas")
 DISTRIBUTIONS = {"jwt": "pyjwt"}  # import name -> distribution, where they differ
 PINNED = {"sqlglot"}  # never imported: bounded for dlt's sake
 ALWAYS_THERE = {"dlt"}  # who runs `dlt init` has it

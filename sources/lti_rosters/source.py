@@ -241,7 +241,7 @@ def _add_registrations(gatherer: Gatherer, made: Sequence[Plan], ledger: Ledger)
     for plan in made:
         each = plan.registration
         if plan.failure is None:
-            row = (each.name, each.provider, each.issuer, each.client_id, each.deployment_id)
+            row = (each.name, each.provider, each.issuer or None, each.client_id or None, each.deployment_id)
             if row not in ledger.registration_rows:
                 gatherer.add_row("registrations", row)
 

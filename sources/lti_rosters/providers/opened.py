@@ -8,7 +8,7 @@ from ..catalogue.catalogue import ContextEntry
 from ..errors import ConfigurationError
 from ..settings.registration import Registration
 from ..web.transport import Effort, Transport
-from . import nrps
+from . import ltiaas, nrps
 from .auth import Tokens
 from .container import Sheet
 
@@ -30,9 +30,13 @@ class Pages(Protocol):
 
 def open_pages(registration: Registration, transport: Transport) -> Pages:
     """How the pages of an entry of *registration* are read."""
+    if registration.provider == "ltiaas":
+        return _ltiaas(registration, transport)
+    return _nrps(registration, transport)
+
+
+def _nrps(registration: Registration, transport: Transport) -> Pages:
     connection = nrps.Connection(registration.name, transport, Tokens(registration, transport))
-    options = registration.options
-    limit = str(options.page_size) if options.page_size else None
 
     def pages(
         entry: ContextEntry,
@@ -46,14 +50,37 @@ def open_pages(registration: Registration, transport: Transport) -> Pages:
         url = entry.memberships_url or ""
         if resource_link_id is not None:
             _check_link(url, resource_link_id, entry.where)
-        sent = _given({"role": options.role, "limit": limit, "rlid": resource_link_id})
-        return nrps.pages(connection, url, effort, parameters=sent)
+        return nrps.pages(connection, url, effort, parameters=_sent(registration, resource_link_id))
 
     return pages
 
 
-def _given(parameters: dict[str, str | None]) -> dict[str, str]:
-    return {name: value for name, value in parameters.items() if value}
+def _ltiaas(registration: Registration, transport: Transport) -> Pages:
+    account = ltiaas.Account(
+        registration.name, transport, registration.base_url or "", registration.api_key or ""
+    )
+
+    def pages(
+        entry: ContextEntry,
+        effort: Effort,
+        differences_url: str | None = None,  # noqa: ARG001 - it names none
+        *,
+        resource_link_id: str | None = None,
+    ) -> Iterator[Sheet]:
+        return ltiaas.pages(account, entry, effort, parameters=_sent(registration, resource_link_id))
+
+    return pages
+
+
+def _sent(registration: Registration, resource_link_id: str | None) -> dict[str, str]:
+    """What is asked of the first page (NRPS §2.4.1, §2.4.2, §3).
+
+    The role goes as its full URI: it is the one form that Canvas, TAO, Moodle and LTIAAS all know (E66).
+    """
+    options = registration.options
+    limit = str(options.page_size) if options.page_size else None
+    given = {"role": options.role, "limit": limit, "rlid": resource_link_id}
+    return {name: value for name, value in given.items() if value}
 
 
 def _check_link(url: str, resource_link_id: str, where: str) -> None:

@@ -10,8 +10,10 @@ from datetime import datetime
 from ..catalogue.catalogue import Catalogue, ContextEntry, read_catalogue
 from ..errors import ConfigurationError, LtiRostersError
 from ..providers.container import Sheet
+from ..providers.ltiaas import located
 from ..providers.opened import open_pages
 from ..settings.registration import Registration
+from ..settings.registration_settings import PROVIDERS
 from ..settings.settings import Settings
 from ..tables.ledger import ContextFacts, Ledger
 from ..tables.link_ledger import LinkKey, LinkLedger, Standing, read_links
@@ -58,12 +60,31 @@ def plans(settings: Settings) -> list[Plan]:
 
 def _plan(registration: Registration, contexts: object, failure: LtiRostersError | None) -> Plan:
     try:
-        catalogue = read_catalogue(contexts, where=registration.name, provider=registration.provider)
+        catalogue = _catalogue(registration, contexts, failure)
     except ConfigurationError as error:
         catalogue, failure = Catalogue(), failure or error
-    links = _courses(catalogue.entries)
+    entries = catalogue.entries
+    if registration.provider == "ltiaas":
+        entries = [located(entry, registration.base_url) for entry in entries]
+    links = _courses(entries)
     is_whole = catalogue.is_whole and failure is None
     return Plan(registration, list(links), is_whole, tuple(catalogue.faults), failure, links)
+
+
+def _catalogue(registration: Registration, contexts: object, failure: LtiRostersError | None) -> Catalogue:
+    """Read the catalogue; that of a registration with faults may be of either provider."""
+    where = registration.name
+    if failure is None:
+        return read_catalogue(contexts, where=where, provider=registration.provider)
+    read = [_lenient(contexts, where, provider) for provider in PROVIDERS]
+    return max(read, key=lambda catalogue: len(catalogue.entries))
+
+
+def _lenient(contexts: object, where: str, provider: str) -> Catalogue:
+    try:
+        return read_catalogue(contexts, where=where, provider=provider)
+    except ConfigurationError:
+        return Catalogue()
 
 
 def _courses(entries: Sequence[ContextEntry]) -> dict[ContextEntry, list[ContextEntry]]:
@@ -76,9 +97,19 @@ def _courses(entries: Sequence[ContextEntry]) -> dict[ContextEntry, list[Context
     for number, entry in enumerate(entries):
         courses.setdefault(entry.memberships_url or entry.context_id or number, []).append(entry)
     return {
-        of_course[0]: [each for each in of_course if each.resource_link_id is not None and not each.is_launch]
+        _asked(of_course): [
+            each for each in of_course if each.resource_link_id is not None and not each.is_launch
+        ]
         for of_course in courses.values()
     }
+
+
+def _asked(of_course: Sequence[ContextEntry]) -> ContextEntry:
+    """The entry that its course is read by: of several keys of LTIAAS's launches the newest, ties: the last."""
+    first = of_course[0]
+    if first.service_key is None or not first.is_launch:
+        return first
+    return max(reversed(of_course), key=lambda entry: entry.launched_at or 0.0)
 
 
 def narrowed(
@@ -219,8 +250,7 @@ class Harvest:
         options = registration.options
         return Transport(
             where=registration.name,
-            origins=registration.origins()
-            | {origin(entry.memberships_url) for entry in plan.entries if entry.memberships_url},
+            origins=registration.origins() | _catalogue_origins(plan),
             bounds=Bounds(
                 timeout=options.timeout,
                 max_body=options.max_body_mb * MEGABYTE,
@@ -244,6 +274,13 @@ class Harvest:
         size = _share(registration.options.concurrency, self.made)
         links = LinkReader(reader, self._links or LinkLedger(self.ledger))
         return Crew(reader, plan.entries, links, plan.links, size=size, syncs=waiting, stop=self._halt)
+
+
+def _catalogue_origins(plan: Plan) -> set[str]:
+    """Where the catalogue's rosters are; an LTIAAS account's key goes to its own address alone (E140)."""
+    if plan.registration.provider == "ltiaas":
+        return set()
+    return {origin(entry.memberships_url) for entry in plan.entries if entry.memberships_url}
 
 
 def _shared_urls(entries: Sequence[ContextEntry]) -> frozenset[str]:
