@@ -163,7 +163,7 @@ def test_providers_do_not_import_each_other() -> None:
 
 def test_the_package_publishes_errors_and_source() -> None:
     """Importing the package imports the errors, the version and the source by name, and no command."""
-    assert ours("__init__") == {"errors", "source", "version"}
+    assert ours("__init__") == {"direct", "errors", "source", "version"}
 
 
 def test_every_dependency_has_its_doors() -> None:

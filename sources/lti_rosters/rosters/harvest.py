@@ -4,6 +4,7 @@ import queue
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -261,9 +262,15 @@ class Harvest:
             stop=self._halt,
         )
 
-    def _crew(self, plan: Plan, transport: Transport, waiting: "queue.Queue[Outcome]") -> Crew:
+    def reader(self, plan: Plan, stack: ExitStack) -> Reader:
+        """A reader of *plan* outside of a run; its connections are closed with *stack*."""
+        transport = self._transport(plan)
+        stack.callback(transport.close)
+        return self._reader(plan, transport)
+
+    def _reader(self, plan: Plan, transport: Transport) -> Reader:
         registration = plan.registration
-        reader = Reader(
+        return Reader(
             registration,
             open_pages(registration, transport),
             self.ledger,
@@ -271,6 +278,9 @@ class Harvest:
             is_full=self.is_full,
             shared_urls=_shared_urls(plan.entries),
         )
+
+    def _crew(self, plan: Plan, transport: Transport, waiting: "queue.Queue[Outcome]") -> Crew:
+        registration, reader = plan.registration, self._reader(plan, transport)
         size = _share(registration.options.concurrency, self.made)
         links = LinkReader(reader, self._links or LinkLedger(self.ledger))
         return Crew(reader, plan.entries, links, plan.links, size=size, syncs=waiting, stop=self._halt)
