@@ -40,6 +40,7 @@ TABLES = (
     "roles",
     "roster_syncs",
 )
+LINKS = "resource_link_memberships"  # there only where links were asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,14 @@ class Run:
     @property
     def outcomes(self) -> dict[str, str]:
         """Outcome by context id; of doubles the one that read the roster."""
-        ranked = sorted(self.syncs, key=lambda sync: sync.error_type != "duplicate_context")
+        courses = [sync for sync in self.syncs if not sync.is_link]
+        ranked = sorted(courses, key=lambda sync: sync.error_type != "duplicate_context")
         return {sync.facts.context_id: sync.outcome for sync in ranked}
+
+    @property
+    def links(self) -> dict[str, Sync]:
+        """The sync of each resource link by its id."""
+        return {sync.resource_link_id: sync for sync in self.syncs if sync.resource_link_id is not None}
 
     @property
     def errors(self) -> dict[str, str]:
@@ -62,7 +69,7 @@ class Run:
 
     def sync(self, context_id: str) -> Sync:
         """The one sync of *context_id*."""
-        (found,) = [sync for sync in self.syncs if sync.facts.context_id == context_id]
+        (found,) = [sync for sync in self.syncs if sync.facts.context_id == context_id and not sync.is_link]
         return found
 
 
@@ -198,6 +205,22 @@ class School:
             connection.execute("SET TimeZone = 'UTC'; USE lti_raw")
             return connection.execute(query, parameters).fetchall()
 
+    def link(
+        self, context_id: str, resource_link_id: str, registration: str | None = None
+    ) -> dict[str, tuple[str, list[str], Any]]:
+        """Status, roles and message of everybody on the roster of a resource link."""
+        key = context_key(registration or next(iter(self.platforms)), context_id)
+        rows = self.sql(
+            f"SELECT user_id, status, roles, message FROM {LINKS} WHERE context_key = ? AND resource_link_id = ?",
+            key,
+            resource_link_id,
+        )
+        assert len(rows) == len({row[0] for row in rows}), "somebody is on the link's roster twice"
+        return {
+            user_id: (status, [short(role) for role in json.loads(roles)], json.loads(message or "null"))
+            for user_id, status, roles, message in rows
+        }
+
     def members(self, context_id: str, registration: str | None = None) -> set[str]:
         """The user ids on the roster in force."""
         key = context_key(registration or next(iter(self.platforms)), context_id)
@@ -231,7 +254,7 @@ class School:
             }
             return {
                 table: connection.execute(f"SELECT * FROM {table} ORDER BY ALL").fetchall()
-                for table in TABLES
+                for table in (*TABLES, LINKS)
                 if table in there and table not in but
             }
 

@@ -322,7 +322,7 @@ def test_csv_of_ltiaas() -> None:
         ("1", "sk", None),
         ("2", None, "lt"),
     ]
-    assert catalogue.faults == ["a.csv, line 4: service_key or ltik is missing."]
+    assert catalogue.faults == ["a.csv, line 4: service_key or ltik or memberships_url is missing."]
     assert "sk" not in repr(catalogue.entries[0])
 
 

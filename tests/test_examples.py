@@ -29,7 +29,7 @@ CONFIG = ROOT / ".dlt" / "config.toml"
 SECRETS = ROOT / ".dlt" / "example.secrets.toml"
 PIPELINE = ROOT / "pipelines" / "rosters.py"
 DEMO = ROOT / "pipelines" / "demo.py"
-OF_LTIAAS = {"base_url", "api_key"}  # refused by this version
+OF_LTIAAS = {"base_url", "api_key"}  # its own registration shows them
 NOT_DEFAULTS = {"role", "max_members", "page_size", "allow_hosts"}  # shown by an example
 
 

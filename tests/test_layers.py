@@ -25,7 +25,7 @@ MODULES = sorted(name for name in TREES if not name.endswith("__init__"))
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 COMMANDS = {name for name in MODULES if name.startswith("cli.")}
 DECORATED = {"source", *COMMANDS}  # may decorate with what is third-party
-PROVIDERS = ("nrps",)
+PROVIDERS = ("nrps", "ltiaas")
 DISTRIBUTIONS = {"jwt": "pyjwt"}  # import name -> distribution, where they differ
 PINNED = {"sqlglot"}  # never imported: bounded for dlt's sake
 ALWAYS_THERE = {"dlt"}  # who runs `dlt init` has it
@@ -163,7 +163,7 @@ def test_providers_do_not_import_each_other() -> None:
 
 def test_the_package_publishes_errors_and_source() -> None:
     """Importing the package imports the errors, the version and the source by name, and no command."""
-    assert ours("__init__") == {"errors", "source", "version"}
+    assert ours("__init__") == {"direct", "errors", "source", "version"}
 
 
 def test_every_dependency_has_its_doors() -> None:

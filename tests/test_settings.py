@@ -744,8 +744,8 @@ def test_user_in_a_url_is_left_out(write: Write) -> None:
     assert registration.token_url == registration.audience == "https://lms.example/login/oauth2/token"
 
 
-def test_ltiaas_is_not_in_this_version(write: Write) -> None:
-    """A registration with LTIAAS fails alone, and says that this version doesn't read it."""
+def test_ltiaas_needs_no_key_pair(write: Write) -> None:
+    """A registration with LTIAAS has an address and an API key, which no repr shows."""
     write(
         f"""[sources.lti_rosters.registrations.hub]
 provider = "ltiaas"
@@ -757,9 +757,13 @@ contexts = []
 
     settings = read_settings()
 
-    assert [each.name for each in settings.registrations] == ["canvas"]
-    (fault,) = faults(settings, "hub")
-    assert fault.startswith("This version reads NRPS platforms only")
+    (hub,) = [each for each in settings.registrations if each.name == "hub"]
+    assert (hub.provider, hub.api_key, hub.origins()) == (
+        "ltiaas",
+        "hunter2",
+        frozenset({"https://acme.ltiaas.com:443"}),
+    )
+    assert "hunter2" not in repr(settings)
 
 
 def test_ltiaas_faults(write: Write) -> None:
@@ -768,7 +772,7 @@ def test_ltiaas_faults(write: Write) -> None:
 
     found = read_settings().faulty["hub"]
 
-    assert [fault.field for fault in found] == ["provider", "base_url", "api_key", "contexts"]
+    assert [fault.field for fault in found] == ["base_url", "api_key", "contexts"]
     assert "hunter2" not in str(found)
 
 

@@ -134,7 +134,9 @@ def _disposition(table: Table) -> Mapping[str, str]:
     """delete-insert with a primary key: the one strategy that a copy repeated after a crash leaves without doubles."""
     disposition = {"disposition": "merge", "strategy": "delete-insert"}
     if table.scope:
-        scope = f"{table.scope} IN (SELECT {table.scope} FROM {{staging_table}})"  # noqa: S608 - names of ours
+        columns = ", ".join(table.scope)
+        scoped = columns if len(table.scope) == 1 else f"({columns})"
+        scope = f"{scoped} IN (SELECT {columns} FROM {{staging_table}})"  # noqa: S608 - names of ours
         disposition["destination_scope"] = scope
     if table.marker:
         disposition["source_filter"] = f"{table.marker} <> ''"
@@ -174,6 +176,10 @@ def _batches(
     _add_registrations(gatherer, harvest)
     for sync in harvest.syncs():
         gatherer.add_row("roster_syncs", sync.row())
+        if sync.is_link:
+            yield from _link(gatherer, sync)
+            on_sync(sync)
+            continue
         if sync.placeholder is not None:
             _remove_context(gatherer, sync.placeholder, sync.facts.registration)
         if sync.outcome in READ and not sync.is_duplicate:
@@ -191,7 +197,20 @@ def _batches(
     for facts in harvest.delisted():
         _add_context(gatherer, facts, ledger)
         on_delisted(facts.registration)
+    _remove_links(gatherer, harvest)
     yield from gatherer.flush()
+
+
+def _link(gatherer: Gatherer, sync: Sync) -> Iterator[Batch]:
+    """The rows of a resource link's roster: a subset, which decides nothing about the course (NRPS §3.3)."""
+    if sync.outcome == COMPLETE and sync.roster is not None:
+        roster = _written(sync.facts, sync, sync.roster)
+        yield from gatherer.add_link(roster, sync.resource_link_id or "")
+
+
+def _remove_links(gatherer: Gatherer, harvest: Harvest) -> None:
+    for link, standing in harvest.delisted_links():
+        gatherer.remove_link(link.context_key, *standing, link.resource_link_id)
 
 
 def _unread(facts: ContextFacts, ledger: Ledger) -> ContextFacts:
@@ -240,8 +259,8 @@ def _add_registrations(gatherer: Gatherer, harvest: Harvest) -> None:
             row = (
                 each.name,
                 each.provider,
-                each.issuer,
-                each.client_id,
+                each.issuer or None,
+                each.client_id or None,
                 each.deployment_id,
                 identity.mode,
                 *key,

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import ConfigurationError
 from .entries import BadRowError, ContextEntry, entry, is_row
 from .files import Row, check_file, counted, file_rows, json_rows
+from .ltiaas import is_id_token, of_one_platform, read_id_token
 from .template import check_template, template_rows
 
 __all__ = ["Catalogue", "ContextEntry", "check_catalogue", "read_catalogue"]
@@ -68,9 +69,13 @@ def _collected(rows: Iterable[Row], provider: str) -> Catalogue:
         try:
             if isinstance(row, BadRowError):
                 raise row
-            entries.append(entry(row, where, provider))
+            is_token = isinstance(row, Mapping) and is_id_token(row)
+            read = read_id_token if is_token else entry
+            entries.append(read(row, where, provider))
         except BadRowError as error:
             faults.append(f"{where}: {error}")
+    entries, others = of_one_platform(entries)
+    faults += others
     single = _single(_with_newest_urls(entries))
     return Catalogue(single, faults, len(entries) - len(single))
 
@@ -138,7 +143,7 @@ def _mapping_form(table: Mapping[Any, Any]) -> Any:
         )
     if "template" in table or "ids" in table:
         return table
-    if is_row(table):
+    if is_row(table) or is_id_token(table):
         return [table]
     known = ", ".join(sorted(str(name) for name in table)[:10]) or "nothing"
     raise ConfigurationError(f"A catalogue cannot be made of a table with {known}.", remedy=FORMS)

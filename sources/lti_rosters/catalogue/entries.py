@@ -20,7 +20,10 @@ VERSION = "2.0"  # of the service, in service_versions (NRPS §3.6.1.1)
 URL = "memberships_url"
 ALIASES = {"context_memberships_url": URL}  # the claim's own name for it
 COLUMNS = (URL, "context_id", "label", "title", "resource_link_id", "service_key", "ltik")
-ADDRESSES = {"nrps": (URL,), "ltiaas": ("service_key", "ltik")}  # by provider: one of them finds the roster
+ADDRESSES = {
+    "nrps": (URL,),
+    "ltiaas": ("service_key", "ltik", URL),
+}  # by provider: one of them finds the roster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,7 @@ class ContextEntry:
     ltik: str | None = field(default=None, repr=False)
     where: str = ""
     unavailable: str | None = None
+    platform: str | None = None  # which LMS behind an LTIAAS account, where an ID token tells
     launched_at: float | None = field(
         default=None, repr=False, compare=False
     )  # of a launch: its iat, in seconds

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from ..catalogue.catalogue import ContextEntry
 from ..errors import LoopedError, MalformedError, NotFoundError, OtherHostError, RefusedError
 from ..providers.auth import BACKDATED, clock_skew
+from ..providers.container import Sheet
 from ..providers.member import Member
-from ..providers.nrps import MEDIA_TYPE, Sheet
+from ..providers.nrps import MEDIA_TYPE
+from ..providers.opened import pages_of
 from ..roles import matches, read_role
-from ..rosters.harvest import pages_of
 from ..rosters.reader import rules_of
 from ..rosters.roster import Reading, read_pages
 from ..settings.identity import Identity

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ..providers.nrps import Sheet
-from ..rosters.harvest import Plan, connect
+from ..providers.container import Sheet
+from ..providers.opened import connect
+from ..rosters.harvest import Plan
 from ..settings.registration import Registration
 from ..web.answer import Answer
 from ..web.pace import Pace

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from ..providers.nrps import Sheet
+from ..providers.container import Sheet
 from ..settings.identity import KEEP
 from .protector import Protector
 

@@ -32,16 +32,16 @@ class _Doubled(dict[str, Any]):
     doubled: frozenset[str] = frozenset()
 
 
-def decode(body: bytes) -> dict[str, Any]:
+def decode(body: bytes, identifying: tuple[str, ...] = IDENTIFYING) -> dict[str, Any]:
     """Read the JSON object in *body*, as UTF-8 whatever its content type says; NUL and lone surrogates go.
 
-    A member that says two things about user_id, roles or status becomes None. Raises MalformedError, with
+    A member that says two things about one of *identifying* becomes None. Raises MalformedError, with
     nothing of the body in it, for whatever is not one JSON object or says two things about the context.
     """
     body = body.removeprefix(BOM)
     try:
-        container = _fast(body)
-        return _tolerant(body) if container is None else container
+        container = _fast(body, identifying)
+        return _tolerant(body, identifying) if container is None else container
     except RecursionError:
         raise MalformedError("the platform answered JSON that is nested too deeply.", remedy=VENDOR) from None
 
@@ -65,26 +65,26 @@ def clean(value: Any) -> Any:
     return value
 
 
-def _fast(body: bytes) -> dict[str, Any] | None:
+def _fast(body: bytes, identifying: tuple[str, ...]) -> dict[str, Any] | None:
     """Read a body that holds nothing odd; None leaves it to the tolerant reader."""
     try:
         container = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-    if type(container) is not dict or not _is_unambiguous(body, container):
+    if type(container) is not dict or not _is_unambiguous(body, container, identifying):
         return None
     if LONG_RUN in body.translate(DIGITS) and LONG_NUMBER.search(body):
         return None
     return clean(container) if ESCAPE in body and b"\\u0000" in body else container
 
 
-def _is_unambiguous(body: bytes, container: dict[str, Any]) -> bool:
+def _is_unambiguous(body: bytes, container: dict[str, Any], identifying: tuple[str, ...]) -> bool:
     """Tell cheaply that no key that matters stands twice; False where only a slow reading can tell."""
     members = container.get("members")
     if type(members) is not list or (ESCAPE in body and any(letter in body for letter in ESCAPED_LETTERS)):
         return False
     try:
-        for key in IDENTIFYING:
+        for key in identifying:
             if body.count(f'"{key}"'.encode()) != sum(map(dict.__contains__, members, repeat(key))):
                 return False
         return _frame_is_unambiguous(body, container)
@@ -108,7 +108,7 @@ def _frame_is_unambiguous(body: bytes, container: dict[str, Any]) -> bool:
     return len(pairs) + 1 == len(container) and all(container[key] == value for key, value in pairs)
 
 
-def _tolerant(body: bytes) -> dict[str, Any]:
+def _tolerant(body: bytes, identifying: tuple[str, ...]) -> dict[str, Any]:
     """Read with the standard library: slower, exact, and able to name the fault."""
     text = body.decode("utf-8", "surrogateescape")
     try:
@@ -127,13 +127,13 @@ def _tolerant(body: bytes) -> dict[str, Any]:
                 remedy=VENDOR,
             )
     if isinstance(members := container.get("members"), list):
-        container["members"] = [None if _is_ambiguous(member) else member for member in members]
+        container["members"] = [None if _is_ambiguous(member, identifying) else member for member in members]
     cleaned: dict[str, Any] = clean(container)
     return cleaned
 
 
-def _is_ambiguous(member: object) -> bool:
-    return isinstance(member, _Doubled) and not member.doubled.isdisjoint(IDENTIFYING)
+def _is_ambiguous(member: object, identifying: tuple[str, ...]) -> bool:
+    return isinstance(member, _Doubled) and not member.doubled.isdisjoint(identifying)
 
 
 def _load(text: str) -> Any:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import MalformedError
 from .body import BOM, CHECK, VENDOR
@@ -28,6 +28,14 @@ class Page:
     members: list[Member]
     malformed: int
     empty_body: bool
+
+
+class Sheet(NamedTuple):
+    """One page as read, and where the platform says to go on: absolute URLs, None where it offers none."""
+
+    page: Page
+    next_url: str | None
+    differences_url: str | None
 
 
 def read_page(body: bytes) -> Page:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from ..errors import MalformedError, NotFoundError, RefusedError, TooLargeError, UnreachableError
 from ..web.answer import Answer
@@ -10,18 +9,10 @@ from ..web.links import read_links, target
 from ..web.transport import Call, Effort, Transport
 from ..web.urls import with_parameters
 from .auth import Token, Tokens
-from .container import Page, read_page
+from .container import Sheet, read_page
 
 # Alone and without parameters: Moodle and OpenOlat refuse a list, Open edX anything else (NRPS §2.1).
 MEDIA_TYPE = "application/vnd.ims.lti-nrps.v2.membershipcontainer+json"
-
-
-class Sheet(NamedTuple):
-    """One page as read, and where the platform says to go on: absolute URLs, None where it offers none."""
-
-    page: Page
-    next_url: str | None
-    differences_url: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
-"""The threads that read one registration: each takes the next catalogue entry, reads it, hands the sync over."""
+"""The threads that read one registration: each takes the next catalogue entry, reads it, hands its syncs over."""
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..catalogue.catalogue import ContextEntry
 from ..errors import Interrupted
+from .linked import LinkReader
 from .reader import Reader
 from .sync import Sync
 
@@ -19,6 +20,8 @@ class Crew:
         self,
         reader: Reader,
         entries: Sequence[ContextEntry],
+        links: LinkReader,
+        links_of: Mapping[ContextEntry, Sequence[ContextEntry]],
         *,
         size: int,
         syncs: "queue.Queue[Outcome]",
@@ -26,6 +29,8 @@ class Crew:
     ) -> None:
         self._reader = reader
         self._entries: Iterator[tuple[int, ContextEntry]] = iter(enumerate(entries))
+        self._links = links
+        self._links_of = links_of
         self._syncs = syncs
         self._stop = stop
         self._lock = threading.Lock()
@@ -51,7 +56,7 @@ class Crew:
     def _work(self) -> None:
         try:
             while (taken := self._take()) is not None:
-                self._hand_over(self._reader.read(*taken))
+                self._read(*taken)
         except Interrupted:
             pass  # what is not finished writes no row (design §3)
         except BaseException as error:  # handed to the thread that waits, or it would wait for ever
@@ -62,6 +67,15 @@ class Crew:
                 is_last = self._left == 0
             if is_last:
                 self._hand_over(None)
+
+    def _read(self, index: int, entry: ContextEntry) -> None:
+        """Read a course, then its resource links, each handed over as soon as it is read."""
+        course = self._reader.read(index, entry)
+        self._hand_over(course)
+        for link in self._links_of.get(entry, ()):
+            if self._stop.is_set():
+                return
+            self._hand_over(self._links.read(link, course))
 
     def _take(self) -> tuple[int, ContextEntry] | None:
         """The next entry; taken and begun under one lock, so that entries begin in catalogue order."""

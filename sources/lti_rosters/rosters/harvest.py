@@ -3,24 +3,29 @@
 import queue
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ..catalogue.catalogue import Catalogue, ContextEntry, read_catalogue
 from ..errors import ConfigurationError, LtiRostersError
-from ..providers import nrps
-from ..providers.auth import Tokens
+from ..providers.container import Sheet
+from ..providers.ltiaas import located
+from ..providers.opened import connect, pages_of
 from ..settings.identity import Identity
 from ..settings.registration import Registration
+from ..settings.registration_settings import PROVIDERS
 from ..settings.settings import Settings
 from ..tables.ledger import ContextFacts, Ledger
+from ..tables.link_ledger import LinkKey, LinkLedger, Standing, read_links
 from ..web.pace import Pace
 from ..web.transport import MEGABYTE, Bounds, Effort, Transport
 from ..web.urls import origin
 from .claims import Claims
 from .crew import Crew, Outcome
-from .reader import Pages, Reader
+from .linked import LinkReader
+from .reader import Reader
 from .sync import BROKEN, Sync, now, stored_url
 
 MOST_AT_ONCE = 256  # rosters of all registrations together; each has a thread and a connection
@@ -37,10 +42,20 @@ class Plan:
     is_whole: bool = True  # whether the entries are the whole catalogue of the registration
     faults: tuple[str, ...] = ()  # rows of the catalogue that could not be read
     failure: LtiRostersError | None = None
-    links: int = 0  # rows that name a resource link
+    links: Mapping[ContextEntry, Sequence[ContextEntry]] = field(default_factory=dict)  # of each entry
+
+    @property
+    def has_links(self) -> bool:
+        """Whether a resource link is to be read."""
+        return any(self.links.get(entry) for entry in self.entries)
 
     def origins(self) -> frozenset[str]:
-        """Return the origins that may get the registration's token: its own, and those of its catalogue."""
+        """Return the origins that may get the registration's token: its own, and those of its catalogue.
+
+        An LTIAAS account's key goes to its own address alone (E140).
+        """
+        if self.registration.provider == "ltiaas":
+            return self.registration.origins()
         of_entries = {origin(entry.memberships_url) for entry in self.entries if entry.memberships_url}
         return self.registration.origins() | of_entries
 
@@ -57,21 +72,56 @@ def plans(settings: Settings) -> list[Plan]:
 
 def _plan(registration: Registration, contexts: object, failure: LtiRostersError | None) -> Plan:
     try:
-        catalogue = read_catalogue(contexts, where=registration.name, provider=registration.provider)
+        catalogue = _catalogue(registration, contexts, failure)
     except ConfigurationError as error:
         catalogue, failure = Catalogue(), failure or error
-    entries = _courses(catalogue.entries)
+    entries = catalogue.entries
+    if registration.provider == "ltiaas":
+        entries = [located(entry, registration.base_url) for entry in entries]
+    links = _courses(entries)
     is_whole = catalogue.is_whole and failure is None
-    links = sum(entry.resource_link_id is not None for entry in catalogue.entries if not entry.is_launch)
-    return Plan(registration, entries, is_whole, tuple(catalogue.faults), failure, links)
+    return Plan(registration, list(links), is_whole, tuple(catalogue.faults), failure, links)
 
 
-def _courses(entries: Sequence[ContextEntry]) -> list[ContextEntry]:
-    """One entry a course: several resource links of one course share its memberships URL."""
-    courses: dict[object, ContextEntry] = {}
+def _catalogue(registration: Registration, contexts: object, failure: LtiRostersError | None) -> Catalogue:
+    """Read the catalogue; that of a registration with faults may be of either provider."""
+    where = registration.name
+    if failure is None:
+        return read_catalogue(contexts, where=where, provider=registration.provider)
+    read = [_lenient(contexts, where, provider) for provider in PROVIDERS]
+    return max(read, key=lambda catalogue: len(catalogue.entries))
+
+
+def _lenient(contexts: object, where: str, provider: str) -> Catalogue:
+    try:
+        return read_catalogue(contexts, where=where, provider=provider)
+    except ConfigurationError:
+        return Catalogue()
+
+
+def _courses(entries: Sequence[ContextEntry]) -> dict[ContextEntry, list[ContextEntry]]:
+    """One entry a course, with the entries of its resource links: these share its memberships URL.
+
+    Every launch carries a link's id, so a launch asks for none: else each course were read once for every link
+    that anybody ever opened. A row that names one does (design §3).
+    """
+    courses: dict[object, list[ContextEntry]] = {}
     for number, entry in enumerate(entries):
-        courses.setdefault(entry.memberships_url or entry.context_id or number, entry)
-    return list(courses.values())
+        courses.setdefault(entry.memberships_url or entry.context_id or number, []).append(entry)
+    return {
+        _asked(of_course): [
+            each for each in of_course if each.resource_link_id is not None and not each.is_launch
+        ]
+        for of_course in courses.values()
+    }
+
+
+def _asked(of_course: Sequence[ContextEntry]) -> ContextEntry:
+    """The entry that its course is read by: of several keys of LTIAAS's launches the newest, ties: the last."""
+    first = of_course[0]
+    if first.service_key is None or not first.is_launch:
+        return first
+    return max(reversed(of_course), key=lambda entry: entry.launched_at or 0.0)
 
 
 def narrowed(
@@ -98,8 +148,12 @@ def narrowed(
 
 
 def _no_pages(
-    entry: ContextEntry, effort: Effort, differences_url: str | None = None
-) -> Iterator[nrps.Sheet]:
+    entry: ContextEntry,
+    effort: Effort,
+    differences_url: str | None = None,
+    *,
+    resource_link_id: str | None = None,
+) -> Iterator[Sheet]:
     raise NotImplementedError  # this reader only tells what is known of an entry
 
 
@@ -116,6 +170,8 @@ class Harvest:
     is_cut: bool = False  # whether it ended early: then nobody can tell what is gone
     _halt: threading.Event = field(default_factory=threading.Event)  # what the threads listen to
     _seen: set[str] = field(default_factory=set)
+    _links: LinkLedger | None = None
+    _seen_links: set[LinkKey] = field(default_factory=set)
     _unsettled: set[str] = field(default_factory=set)
 
     def syncs(self) -> Iterator[Sync]:
@@ -123,6 +179,9 @@ class Harvest:
         waiting: queue.Queue[Outcome] = queue.Queue(WAITING)
         crews: list[Crew] = []
         transports: list[Transport] = []
+        self._links = read_links(
+            self.ledger, [plan.registration.name for plan in self.made if plan.has_links]
+        )
         try:
             for plan in self.made:
                 if plan.failure is not None:
@@ -161,15 +220,31 @@ class Harvest:
         """Yield, after the syncs, the contexts that the whole catalogue of their registration no longer names."""
         if self.is_cut:
             return
-        whole = {plan.registration.name for plan in self.made if plan.is_whole} - self._unsettled
+        whole = self._whole()
         moment: datetime = now()
         for facts in self.ledger.contexts.values():
             is_gone = facts.registration in whole and facts.context_key not in self._seen
             if is_gone and facts.delisted_at is None:
                 yield replace(facts, delisted_at=moment)
 
+    def delisted_links(self) -> Iterator[tuple[LinkKey, Standing]]:
+        """Yield, after the syncs, the resource links whose rows nobody asks for any more."""
+        if self.is_cut or self._links is None:
+            return
+        whole = self._whole()
+        for key, standing in self._links.standing.items():
+            if standing.registration in whole and key not in self._seen_links:
+                yield key, standing
+
+    def _whole(self) -> set[str]:
+        """The registrations whose catalogues tell what is gone."""
+        return {plan.registration.name for plan in self.made if plan.is_whole} - self._unsettled
+
     def _noted(self, sync: Sync) -> Sync:
-        self._seen.add(sync.facts.context_key)
+        if sync.resource_link_id is not None:
+            self._seen_links.add(LinkKey(sync.facts.context_key, sync.resource_link_id))
+        else:
+            self._seen.add(sync.facts.context_key)
         if sync.is_never_read and sync.facts.context_key not in self.ledger.contexts:
             # A new entry that fails may be a known context that moved: then nobody can tell what is gone.
             self._unsettled.add(sync.facts.registration)
@@ -199,9 +274,15 @@ class Harvest:
             stop=self._halt,
         )
 
-    def _crew(self, plan: Plan, transport: Transport, waiting: "queue.Queue[Outcome]") -> Crew:
+    def reader(self, plan: Plan, stack: ExitStack) -> Reader:
+        """A reader of *plan* outside of a run; its connections are closed with *stack*."""
+        transport = self._transport(plan)
+        stack.callback(transport.close)
+        return self._reader(plan, transport)
+
+    def _reader(self, plan: Plan, transport: Transport) -> Reader:
         registration = plan.registration
-        reader = Reader(
+        return Reader(
             registration,
             pages_of(registration, connect(registration, transport)),
             self.ledger,
@@ -210,8 +291,12 @@ class Harvest:
             shared_urls=_shared_urls(plan.entries),
             identity=self.identity,
         )
+
+    def _crew(self, plan: Plan, transport: Transport, waiting: "queue.Queue[Outcome]") -> Crew:
+        registration, reader = plan.registration, self._reader(plan, transport)
         size = _share(registration.options.concurrency, self.made)
-        return Crew(reader, plan.entries, size=size, syncs=waiting, stop=self._halt)
+        links = LinkReader(reader, self._links or LinkLedger(self.ledger))
+        return Crew(reader, plan.entries, links, plan.links, size=size, syncs=waiting, stop=self._halt)
 
 
 def _shared_urls(entries: Sequence[ContextEntry]) -> frozenset[str]:
@@ -235,27 +320,6 @@ def _open_files() -> int:
         return MOST_AT_ONCE * FILES_PER_ROSTER
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return MOST_AT_ONCE * FILES_PER_ROSTER if limit == resource.RLIM_INFINITY else limit
-
-
-def connect(registration: Registration, transport: Transport) -> nrps.Connection:
-    """What it takes to ask the platform of *registration*, as its provider has it."""
-    return nrps.Connection(registration.name, transport, Tokens(registration, transport))
-
-
-def pages_of(registration: Registration, connection: nrps.Connection) -> Pages:
-    """How the pages of an entry are read; with `connect` the one place that knows about providers."""
-    options = registration.options
-    parameters = {"role": options.role, "limit": str(options.page_size) if options.page_size else None}
-    sent = {name: value for name, value in parameters.items() if value}
-
-    def pages(
-        entry: ContextEntry, effort: Effort, differences_url: str | None = None
-    ) -> Iterator[nrps.Sheet]:
-        if differences_url is not None:
-            return nrps.pages(connection, differences_url, effort)  # complete as it is: nothing is added
-        return nrps.pages(connection, entry.memberships_url or "", effort, parameters=sent)
-
-    return pages
 
 
 def _drain(waiting: "queue.Queue[Outcome]", crews: Sequence[Crew]) -> None:

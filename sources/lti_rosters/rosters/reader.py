@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Protocol
 
 from ..catalogue.catalogue import ContextEntry
 from ..errors import (
@@ -19,8 +18,8 @@ from ..errors import (
 )
 from ..privacy.door import guarded
 from ..privacy.protector import Protector
-from ..providers.container import Member
-from ..providers.nrps import Sheet
+from ..providers.container import Member, Sheet
+from ..providers.opened import Pages
 from ..settings.identity import Identity
 from ..settings.registration import Registration
 from ..tables.ledger import ContextFacts, Ledger
@@ -37,16 +36,6 @@ SILENT = 10  # courses in a row without an answer: from then on each is asked on
 GIVEN_UP = 30  # courses in a row: from then on one a minute is asked, the others fail without a request
 PROBING_PAUSE = 60.0  # seconds
 SILENCE = frozenset({"unreachable", "timeout", "throttled"})  # error types
-
-
-class Pages(Protocol):
-    """What a provider offers: the pages of one roster, or of the differences at a URL that it named."""
-
-    def __call__(
-        self, entry: ContextEntry, effort: Effort, differences_url: str | None = None
-    ) -> Iterator[Sheet]:
-        """Walk the pages of *entry*."""
-        ...
 
 
 class _DuplicateContext(Exception):  # noqa: N818 - not an error of the reading
@@ -138,7 +127,7 @@ class Reader:
             else:
                 sync.fail(error, page_read=sync.pages_read > 0)
         except Exception as error:  # one failure stays one failure, a fault of our own included
-            self._note_bug(sync, error)
+            self.note_bug(sync, error)
         finally:
             self.claims.tell(index, None)
         if sync.outcome not in READ:
@@ -146,6 +135,10 @@ class Reader:
         self._silent = self._silent + 1 if sync.error_type in SILENCE else 0
         sync.finished_at = now()
         return sync
+
+    def rules(self) -> Rules:
+        """What shapes and bounds every reading of this registration."""
+        return rules_of(self.registration, self.identity)
 
     def _is_spoken_for(self, index: int, sync: Sync) -> bool:
         """Whether an earlier entry is the context that this one fails to read: then its failure says nothing."""
@@ -180,7 +173,7 @@ class Reader:
         if entry.memberships_url is None:
             reason = entry.unavailable or "the launch names no roster service"
             raise NotFoundError(f"{reason}.", where=entry.where)
-        rules = rules_of(self.registration, self.identity)
+        rules = self.rules()
 
         def told(context_id: str | None) -> None:
             if context_id is not None:
@@ -304,7 +297,8 @@ class Reader:
         sync.error_type = DUPLICATE_CONTEXT
         sync.error = "an earlier entry of the catalogue is the same context; this one was not needed."
 
-    def _note_bug(self, sync: Sync, error: Exception) -> None:
+    def note_bug(self, sync: Sync, error: Exception) -> None:
+        """Fail *sync* over an *error* that nobody foresaw; the roster stays as it was."""
         # The text of an unforeseen error may quote a member, so only its kind and place are told.
         kind = type(error).__name__
         frame = error.__traceback__

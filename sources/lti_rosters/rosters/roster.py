@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..errors import LoopedError, MalformedError, TooLargeError
-from ..providers.container import Member, Page, merge
-from ..providers.nrps import Sheet
+from ..providers.container import Member, Page, Sheet, merge
 from ..roles import held, matches
 from .fingerprint import roster_hash, row_hash
 
@@ -140,17 +139,17 @@ def read_pages(
             # Its own link is the end where the settings say so; a link further back leaves pages unseen.
             if rules.repeated_next == "end" and sheet.next_url == led_here:
                 break
-            raise _looped("a next link that was followed before")
+            raise looped("a next link that was followed before")
         seen.add(sheet.next_url)
         led_here = sheet.next_url
         fruitless = 0 if brought else fruitless + 1
         if (page.members and not brought and not page.malformed) or fruitless > MOST_EMPTY_PAGES:
-            raise _looped("pages that bring nobody new")
+            raise looped("pages that bring nobody new")
         if reading.pages >= rules.max_pages:
             raise TooLargeError(
                 f"the roster has more than {rules.max_pages} pages.", remedy="Raise max_pages."
             )
-    _check_malformed(reading)
+    check_malformed(reading, len(reading.members))
     return reading
 
 
@@ -158,9 +157,9 @@ def _take(reading: Reading, page: Page, rules: Rules) -> bool:
     """Add *page* to *reading*; return whether it brought somebody new."""
     reading.pages += 1
     if page.empty_body:
-        _take_empty_body(reading, rules)
+        take_empty_body(reading, rules)
         return False
-    _take_context(reading, page)
+    take_context(reading, page)
     reading.malformed += page.malformed
     members, before = reading.members, len(reading.members)
     doubles = 0
@@ -189,7 +188,8 @@ def _doubles_within(page: Page) -> int:
     return len(page.members) - len({member.user_id for member in page.members})
 
 
-def _take_empty_body(reading: Reading, rules: Rules) -> None:
+def take_empty_body(reading: Reading, rules: Rules) -> None:
+    """Raise MalformedError where a first page without a byte is no empty course."""
     if reading.pages == 1 and rules.zero_bytes != "empty":
         raise MalformedError(
             "the platform answered with no byte at all; whether the course is empty cannot be told.",
@@ -197,7 +197,7 @@ def _take_empty_body(reading: Reading, rules: Rules) -> None:
         )
 
 
-def _take_context(reading: Reading, page: Page) -> None:
+def take_context(reading: Reading, page: Page) -> None:
     """The context as the first page that names it has it; another one later fails the roster (design §3)."""
     if page.context_id is None:
         return
@@ -208,13 +208,15 @@ def _take_context(reading: Reading, page: Page) -> None:
         raise MalformedError("the context id changes from one page to another: two courses in one roster.")
 
 
-def _check_malformed(reading: Reading) -> None:
-    total = len(reading.members) + reading.malformed
+def check_malformed(reading: Reading, people: int) -> None:
+    """Raise MalformedError where too many members beside *people* were set aside (design §3)."""
+    total = people + reading.malformed
     if reading.malformed > MOST_MALFORMED and reading.malformed * MALFORMED_SHARE > total:
         raise MalformedError(f"{reading.malformed} of {total} members cannot be read.")
 
 
-def _looped(what: str) -> LoopedError:
+def looped(what: str) -> LoopedError:
+    """The error for paging that does not end: *what* it does."""
     return LoopedError(
         f"the platform's paging does not come to an end: {what}.",
         remedy='Set repeated_next = "end" if its last page repeats its own link; else report it to the platform.',
@@ -229,9 +231,7 @@ def _roster(
     Who is missing stays where *holds_back* says so, and where as many entries could not be read: each of them
     may be one of the missing.
     """
-    on_it = [member for member in reading.members.values() if member.status != "Deleted"]
-    if rules.role is not None:
-        on_it = [member for member in on_it if _matches(member, rules.role)]
+    on_it = on_roster(reading.members.values(), rules.role)
     rows = [(member, row_hash(member)) for member in on_it]
     content = _content(rows, rules)
     if content == previous.roster_hash:
@@ -258,6 +258,12 @@ def _roster(
         before=len(before),
         shown=len(on_it),
     )
+
+
+def on_roster(members: Iterable[Member], role: str | None) -> list[Member]:
+    """Those of *members* who are on the roster, under the filter *role* if there is one."""
+    on_it = [member for member in members if member.status != "Deleted"]
+    return on_it if role is None else [member for member in on_it if _matches(member, role)]
 
 
 def _content(rows: Iterable[tuple[Member, str]], rules: Rules) -> str:

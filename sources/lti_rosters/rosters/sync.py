@@ -55,10 +55,16 @@ class Sync:
     resource_link_id: str | None = None
     error_type: str | None = None
     error: str | None = None
+    failure: LtiRostersError | None = field(default=None, repr=False)
     http_status: int | None = None
     exit_status: int | None = None
     pages_read: int = 0
     is_never_read: bool = False  # no complete reading of this context is known, not even this one
+
+    @property
+    def is_link(self) -> bool:
+        """Whether it is of a resource link, and so says nothing about the course."""
+        return self.resource_link_id is not None
 
     @property
     def is_duplicate(self) -> bool:
@@ -67,7 +73,7 @@ class Sync:
 
     def fail(self, error: LtiRostersError, *, page_read: bool) -> None:
         """Note *error*; a roster that is not offered at all is `unavailable`, one that stops half way failed."""
-        self.outcome = FAILED
+        self.outcome, self.failure = FAILED, error
         if isinstance(error, NotFoundError) and not page_read:
             self.outcome = UNAVAILABLE
         elif isinstance(error, TooLargeError):

@@ -53,8 +53,9 @@ class _Bars:
     def _sync(self, sync: Sync) -> None:
         name = sync.facts.registration
         self._failed[name] += sync.outcome in BROKEN
+        advance = 0 if sync.is_link else 1
         failed = f"{self._failed[name]} failed" if self._failed[name] else ""
-        self._progress.update(self._tasks[name], advance=1, failed=failed)
+        self._progress.update(self._tasks[name], advance=advance, failed=failed)
 
     def _step(self, step: str) -> None:
         self._progress.console.print(STEPS[step])
@@ -77,9 +78,9 @@ class _Lines:
 
     def _sync(self, sync: Sync) -> None:
         name = sync.facts.registration
-        self._done[name] += 1
+        self._done[name] += not sync.is_link
         self._failed[name] += sync.outcome in BROKEN
-        is_last = self._done[name] == self._totals[name]
+        is_last = not sync.is_link and self._done[name] == self._totals[name]
         if is_last or time.monotonic() - self._said[name] >= LOG_EVERY:
             self._said[name] = time.monotonic()
             self._say(

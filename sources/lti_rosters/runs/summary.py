@@ -20,6 +20,7 @@ PARTIAL, INTERRUPTED = 3, 130
 CONFIGURATION = 4
 COUNTED = ("members", "arrivals", "departures", "malformed_members", "duplicate_members")
 DELISTED = "delisted"
+LINKS = "links"
 EFFORT = ("requests", "retries", "throttles")
 OUTCOMES = (COMPLETE, UNCHANGED, FAILED, UNAVAILABLE, TOO_LARGE)
 
@@ -34,7 +35,7 @@ class Tally:
 
     def document(self) -> dict[str, Any]:
         """Return the counts by name."""
-        names = (*OUTCOMES, DELISTED, *COUNTED, *EFFORT)
+        names = (*OUTCOMES, DELISTED, LINKS, *COUNTED, *EFFORT)
         return {"contexts": self.contexts, **{name: self.counts[name] for name in names}}
 
 
@@ -58,11 +59,6 @@ class Journal:
             tally.faults = plan.faults
             if plan.failure is not None and not plan.entries:
                 self._note_failure(plan.registration.name, None, plan.failure)
-            if plan.links:
-                self.warnings.append(
-                    f"{plan.registration.name}: {plan.links} rows of the catalogue name a resource link; this version "
-                    "reads the roster of their course alone."
-                )
             if plan.faults:
                 self.causes.add(CONFIGURATION)
 
@@ -70,9 +66,13 @@ class Journal:
         """Count *sync*."""
         tally = self.tallies.setdefault(sync.facts.registration, Tally())
         counts = tally.counts
-        counts[sync.outcome] += 1
         counts.update({name: getattr(sync.effort, name) for name in EFFORT})
-        if sync.roster is not None:
+        if sync.is_link:
+            counts[LINKS] += sync.outcome in READ
+            self._warn_of_link(sync)
+        else:
+            counts[sync.outcome] += 1
+        if sync.roster is not None and not sync.is_link:
             reading = sync.roster.reading
             counts["members"] += len(sync.roster.rows)
             counts["arrivals"] += sync.roster.arrivals
@@ -99,7 +99,7 @@ class Journal:
             return INTERRUPTED
         if not self.causes:
             return 0
-        was_read = any(tally.counts[outcome] for tally in self.tallies.values() for outcome in READ)
+        was_read = any(tally.counts[name] for tally in self.tallies.values() for name in (*READ, LINKS))
         return PARTIAL if was_read else min(self.causes)
 
     def document(self, **more: Any) -> dict[str, Any]:
@@ -141,6 +141,7 @@ class Journal:
                 {
                     "registration": sync.facts.registration,
                     "context_id": sync.facts.context_id,
+                    "resource_link_id": sync.resource_link_id,
                     "where": sync.where,
                     "outcome": sync.outcome,
                     "error_type": sync.error_type,
@@ -149,12 +150,20 @@ class Journal:
                 }
             )
 
+    def _warn_of_link(self, sync: Sync) -> None:
+        """Tell of a link that was read and is doubtful: the platform may not know what it was asked."""
+        if sync.outcome in READ and sync.error and not sync.is_duplicate:
+            where = f"{sync.facts.registration}, {sync.facts.context_id}, link {sync.resource_link_id}"
+            if len(self.warnings) < MOST_FAILURES:
+                self.warnings.append(f"{where}: {sync.error}")
+
     def _note_failure(self, registration: str, context_id: str | None, error: LtiRostersError) -> None:
         self.causes.add(error.exit_status)
         self.failures.append(
             {
                 "registration": registration,
                 "context_id": context_id,
+                "resource_link_id": None,
                 "where": registration,
                 "outcome": FAILED,
                 "error_type": error.error_type,

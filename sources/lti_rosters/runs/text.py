@@ -133,7 +133,14 @@ def _by_cause(failures: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[st
     """The failures of a registration that have the same words, together; what hit most courses first."""
     grouped: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for failure in failures:
-        cause = (failure["registration"], failure["outcome"], failure["error_type"], failure["error"])
+        is_link = failure["resource_link_id"] is not None
+        cause = (
+            failure["registration"],
+            is_link,
+            failure["outcome"],
+            failure["error_type"],
+            failure["error"],
+        )
         grouped.setdefault(cause, []).append(failure)
     yield from sorted(grouped.values(), key=len, reverse=True)
 
@@ -141,6 +148,9 @@ def _by_cause(failures: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[st
 def _failure(causes: Sequence[Mapping[str, Any]]) -> str:
     first, name = causes[0], causes[0]["registration"]
     course = f"{len(causes):,} courses" if len(causes) > 1 else first["context_id"] or "every course"
+    if first["resource_link_id"] is not None:
+        link = f"resource link {first['resource_link_id']} of {first['context_id']}"
+        course = link if len(causes) == 1 else f"{len(causes):,} resource links"
     told = first["error"] or first["error_type"] or ""
     for located in (f'registration "{name}": ', f"{name}: ", f"{name}, "):
         told = told.removeprefix(located)

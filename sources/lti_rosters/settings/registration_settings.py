@@ -15,7 +15,6 @@ from .lookup import Found, Lookup, Place
 from .registration import Fault, Options, Registration
 
 PROVIDERS = ("nrps", "ltiaas")
-NOT_YET = {"ltiaas": "This version reads NRPS platforms only; LTIAAS comes with a later one."}
 
 OPTIONS: Mapping[str, read.Reader] = {
     "role": read.role,
@@ -142,8 +141,6 @@ def read_registration(
         given["contexts"] = contexts
     options = {**reading.options(shared), **arguments}
     provider = given["provider"] or PROVIDERS[0]
-    if provider in NOT_YET:
-        reading.blame("provider", NOT_YET[provider], found=reading.found("provider"))
     _require(reading, given, REQUIRED[provider])
     _refuse_identity(reading)
     _check_contexts(reading, given["contexts"])

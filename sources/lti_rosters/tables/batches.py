@@ -16,6 +16,8 @@ from .columns import arrow_rows, arrow_table
 # dlt's cost is per yielded table: 100-row tables cost fifteen times as much to extract as these.
 ROWS = 50_000
 
+LINKS = "resource_link_memberships"
+
 EMPTY: list[tuple[Any, ...]] = [()] * len(Member._fields)
 
 
@@ -53,6 +55,23 @@ class Gatherer:
         """Add one row of a small *table*, without its load id."""
         self._rows.setdefault(table, []).append((*row, self._load_id))
         self._size += 1
+
+    def add_link(self, roster: Written, resource_link_id: str) -> Iterator[Batch]:
+        """Add the roster of a resource link, and its marker row: it puts an empty one in scope."""
+        owner = (roster.context_key, roster.registration, roster.context_id, resource_link_id)
+        for member, _ in roster.rows:
+            roles = _roles_json(held(member.roles))
+            self.add_row(LINKS, (*owner, member.user_id, member.status, roles, member.message))
+        self.remove_link(*owner)
+        if self._size >= ROWS:
+            yield from self.flush()
+
+    def remove_link(
+        self, context_key: str, registration: str, context_id: str, resource_link_id: str
+    ) -> None:
+        """Add the marker row of a link: alone, it takes the link's rows away and puts none in their place."""
+        owner = (context_key, registration, context_id, resource_link_id)
+        self.add_row(LINKS, (*owner, "", None, None, None))
 
     def flush(self) -> Iterator[Batch]:
         """Yield what is there, in slices of at most a batch."""

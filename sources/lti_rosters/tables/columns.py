@@ -23,12 +23,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One raw table; *scope* is the column whose values in a load say which rows it replaces."""
+    """One raw table; *scope* are the columns whose values in a load say which rows it replaces."""
 
     name: str
     description: str
     columns: tuple[Column, ...]
-    scope: str | None = None
+    scope: tuple[str, ...] = ()
     marker: str | None = None  # the key column that is empty in a marker row
 
     @property
@@ -86,7 +86,7 @@ MEMBERSHIPS = Table(
         Column("row_hash", TEXT, "Hash over what is stored of the membership."),
         is_key=True,
     ),
-    scope="context_key",
+    scope=("context_key",),
     marker="user_id",
 )
 
@@ -100,7 +100,7 @@ MEMBERSHIP_ROLES = Table(
         Column("sync_id", TEXT, SYNC_ID),
         is_key=True,
     ),
-    scope="context_key",
+    scope=("context_key",),
     marker="user_id",
 )
 
@@ -122,7 +122,7 @@ MEMBERSHIP_LOG = Table(
             ),
         ),
     ),
-    scope="sync_id",
+    scope=("sync_id",),
 )
 
 ROLES = Table(
@@ -153,7 +153,7 @@ CONTEXTS = Table(
         Column("delisted_at", MOMENT, "When a run over the whole catalogue no longer found it (UTC)."),
         is_key=True,
     ),
-    scope="context_key",
+    scope=("context_key",),
     marker="context_id",
 )
 
@@ -193,6 +193,25 @@ ROSTER_SYNCS = Table(
             Column("duplicate_members", NUMBER, "Times somebody was listed again."),
         ),
     ),
+)
+
+RESOURCE_LINK_MEMBERSHIPS = Table(
+    "resource_link_memberships",
+    "Who reaches each resource link now: one row per course, link and person; says nothing about the course.",
+    _owned(
+        _key("resource_link_id", "The link's id as launches carry it; unique only within a registration."),
+        _key("user_id", USER_ID),
+        Column("status", TEXT, "As in memberships."),
+        Column("roles", TEXT, "Canonical role URIs, sorted, as a JSON list."),
+        Column(
+            "message",
+            TEXT,
+            "The claims of a launch of the link by this person, as JSON as sent; NULL where none were sent.",
+        ),
+        is_key=True,
+    ),
+    scope=("context_key", "resource_link_id"),
+    marker="user_id",
 )
 
 REGISTRATIONS = Table(
@@ -239,6 +258,7 @@ TABLES: dict[str, Table] = {
         ROLES,
         CONTEXTS,
         ROSTER_SYNCS,
+        RESOURCE_LINK_MEMBERSHIPS,
         REGISTRATIONS,
     )
 }

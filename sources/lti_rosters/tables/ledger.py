@@ -174,6 +174,11 @@ class Ledger:
             rows = list(self._fetch(MEMBERS, (context_key,)))
         return [_member(row, roles.get(row[0], ())) for row in rows]
 
+    def ask(self, query: str, parameters: Sequence[str]) -> list[tuple[Any, ...]]:
+        """The rows of *query* (see `_rows`); none without a destination. Raises DestinationError."""
+        with self._lock:
+            return list(self._fetch(query, parameters))
+
     def _fetch_people(self) -> "dict[str, array[int]]":
         people: dict[str, array[int]] = {}
         for context_key, user_id in self._fetch(PEOPLE, self.registrations):
