@@ -12,8 +12,7 @@ from lti_rosters.errors import ConfigurationError
 from lti_rosters.privacy.agreement import Held, SuppressionKey, check_agreement
 from lti_rosters.privacy.door import guarded, is_harmless
 from lti_rosters.privacy.protector import Mac, Protector, key_check
-from lti_rosters.providers.container import Member, Page, read_container
-from lti_rosters.providers.container import Sheet
+from lti_rosters.providers.container import Member, Page, Sheet, read_container
 from lti_rosters.rosters.fingerprint import row_hash
 from lti_rosters.settings.identity import Identity
 
