@@ -196,6 +196,7 @@ def _note_faults(journal: Journal, name: str, steps: Sequence[Step]) -> None:
                     {
                         "registration": name,
                         "context_id": None,
+                        "resource_link_id": None,
                         "where": step.name,
                         "outcome": "failed",
                         "error_type": error.error_type,
