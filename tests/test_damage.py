@@ -11,8 +11,9 @@ import pytest
 
 from commands import carried_out
 from lti_rosters.reference.platform import member
-from lti_rosters.runs.destination import FINISHED, GIVEN_UP
-from lti_rosters.runs.working import LOST
+from lti_rosters.runs.destination import FINISHED, GIVEN_UP, open_pipeline, own_staging
+from lti_rosters.runs.working import LOST, STAGING, begin_anew
+from lti_rosters.source import DISTINCT, lti_rosters, without_doubles
 from school import School
 from test_run import leave_pending
 
@@ -246,3 +247,67 @@ def test_staging_tables_are_gone_after_a_load(school: School) -> None:
         "SELECT schema_name FROM duckdb_schemas() WHERE NOT internal AND schema_name LIKE 'lti%'"
     )
     assert found == [("lti_raw",)]
+
+
+def test_a_load_repeated_into_filled_staging_tables_leaves_no_doubles(school: School) -> None:
+    """Killed when everything was copied and nothing noted: the package starts anew, from empty staging tables."""
+    school.add("c1", ["ann", "ben"])
+    working = school.directory / ".lti_rosters"
+    working.mkdir()
+    with school.settings() as names, own_staging(working):
+        pipeline = open_pipeline(None, school.directory, database=school.database)
+        source = lti_rosters(school.contexts(names))
+        without_doubles(source)
+        pipeline.extract(source)
+        pipeline.normalize()
+        before = shutil.copytree(working, school.directory / "before")
+        pipeline.load()
+        pipeline.deactivate()
+    shutil.rmtree(working)
+    before.rename(working)
+    (package,) = packages(school)  # dlt empties staging tables only before it has noted that they are made
+    (package / "schema_updates.json").rename(package / "applied_schema_updates.json")
+    staging = f"lti_raw_staging_{(working / STAGING).read_text()}"
+    assert school.sql(f"SELECT COUNT(*) FROM {staging}.membership_log") == [(2,)]
+
+    told = carried_out(school)
+
+    assert told["warnings"] == [FINISHED]
+    assert school.members("c1") == {"ann", "ben"}
+    for table in sorted(DISTINCT):
+        assert school.sql(f"SELECT COUNT(*) FROM {table}") == [(2,)]
+
+
+def test_a_begun_package_starts_anew(tmp_path: Path) -> None:
+    """Copies wait again, merges are forgotten, tables are made again."""
+    package = tmp_path / "load/normalized/1"
+    for place in ("new_jobs", "started_jobs", "completed_jobs", "failed_jobs", ".pending_transitions"):
+        (package / place).mkdir(parents=True)
+    for name in ("new_jobs/a.1.0.parquet", "started_jobs/b.1.0.parquet", "completed_jobs/c.1.0.parquet"):
+        (package / name).touch()
+    for name in ("completed_jobs/c.2.0.sql", "new_jobs/d.2.0.sql", ".pending_transitions/b.1.0.parquet"):
+        (package / name).touch()
+    (package / "applied_schema_updates.json").touch()
+
+    begin_anew(tmp_path)
+    begin_anew(tmp_path)
+
+    found = sorted(str(path.relative_to(package)) for path in package.rglob("*") if path.is_file())
+    assert found == [
+        "new_jobs/a.1.0.parquet",
+        "new_jobs/b.1.0.parquet",
+        "new_jobs/c.1.0.parquet",
+        "schema_updates.json",
+    ]
+
+
+def test_what_a_killed_load_spilled_is_removed(school: School) -> None:
+    """Rows that DuckDB put aside for want of memory; it cannot remove them once it is killed."""
+    school.add("c1", [ADA])
+    spilled = school.directory / ".lti_rosters/spill/duckdb_temp_storage-0.tmp"
+    spilled.parent.mkdir(parents=True)
+    spilled.write_text("Larkspur")
+
+    carried_out(school)
+
+    assert not spilled.exists()

@@ -12,17 +12,19 @@ import dlt
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.exceptions import MissingDependencyException
 from dlt.common.pipeline import LoadInfo
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.sql_client import SqlClientBase
 from dlt.load.exceptions import LoadClientJobFailed, LoadClientJobRetry
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from ..errors import ConfigurationError, DestinationError, LtiRostersError
 from ..settings.identity import Identity
+from ..source import without_doubles
 from ..tables.ledger import in_use, locked_by
 from .lease import drop_staging, sole_reader, sole_writer
 from .models import Warehouse
 from .outdated import OutdatedError, check, note
-from .working import clear, staging_id, write_private
+from .working import SPILL, begin_anew, clear, staging_id, write_private
 
 PIPELINE = "lti_rosters"
 DATASET = "lti_raw"
@@ -37,6 +39,8 @@ TIDY = {
     "RUNTIME__LOG_LEVEL": "CRITICAL",  # what goes wrong we tell ourselves, without a row of data
     "RUNTIME__INTERCEPT_SIGNALS": "false",  # we listen ourselves, so that what is complete is still loaded
 }
+MEMORY_LIMIT = "512MB"  # of DuckDB, which takes 80 % of the machine's without one
+MOST_THREADS = 4  # each of them needs some 125 MB of that
 DUCKDB_KEYS = ("duckdb.credentials", "duckdb.credentials.database", "credentials", "credentials.database")
 EXTRAS = ("duckdb", "postgres")
 STAGING_LAYOUT = "DESTINATION__STAGING_DATASET_NAME_LAYOUT"
@@ -119,10 +123,21 @@ def _destination(name: str | None, directory: Path, database: Path | None) -> An
     if name not in (None, "duckdb"):
         return name
     if database is not None:
-        return dlt.destinations.duckdb(str(database))
+        return _file(database, directory)
     if any(_is_set(f"{prefix}destination.{key}") for prefix in ("", f"{PIPELINE}.") for key in DUCKDB_KEYS):
         return "duckdb"  # dlt reads the settings that there are of it
-    return dlt.destinations.duckdb(str(directory / DATABASE))
+    return _file(directory / DATABASE, directory)
+
+
+def _file(database: Path, directory: Path) -> Any:
+    """The DuckDB file *database*: what its merges need beyond a bounded memory goes to the working directory."""
+    bounds = {
+        "memory_limit": MEMORY_LIMIT,
+        "threads": min(os.cpu_count() or 1, MOST_THREADS),
+        "temp_directory": str(directory / WORKING_DIRECTORY / SPILL),
+        "preserve_insertion_order": False,
+    }
+    return dlt.destinations.duckdb(DuckDbCredentials(str(database), global_config=bounds))
 
 
 def _is_set(key: str) -> bool:
@@ -192,6 +207,9 @@ def _finish(pipeline: dlt.Pipeline, on_wait: Callable[[], None]) -> LoadInfo:
     pipeline.normalize()
     with sole_writer(pipeline, on_wait=on_wait):
         check(pipeline, asked(pipeline))
+        if _is_duckdb(pipeline):
+            drop_staging(pipeline)
+            begin_anew(Path(pipeline.working_dir))
         # One merge at a time in DuckDB: it uses every core for each, and together they take its memory many times.
         info = pipeline.load(workers=1) if _is_duckdb(pipeline) else pipeline.load()
         drop_staging(pipeline)
@@ -249,6 +267,8 @@ def load(
         with sole_reader(pipeline):
             pipeline.run()  # without data: brings what dlt knows of the destination up to date
             note(pipeline, identity, asked(pipeline))
+        if _is_duckdb(pipeline):
+            without_doubles(source)
         pipeline.extract(source)
         return _finish(pipeline, on_wait)
 

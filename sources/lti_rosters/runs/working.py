@@ -23,9 +23,13 @@ from dlt.common.storages.normalize_storage import NormalizeStorage
 
 PRIVATE_DIRECTORY, PRIVATE_FILE = 0o700, 0o600
 STAGING = "staging"  # holds what tells this directory's staging tables from those of others
+SPILL = "spill"  # of DuckDB: rows; beside the pipeline's folder
 EXTRACTED, NORMALIZED, LOADED = "normalize/extracted", "load/normalized", "load/loaded"
 VERSIONS = {"normalize": NormalizeStorage.STORAGE_VERSION, "load": LoadStorage.STORAGE_VERSION}
 JOBS = ("new_jobs", "started_jobs", "completed_jobs", "failed_jobs")
+BEGUN = ("started_jobs", "completed_jobs")
+PENDING_MOVES = ".pending_transitions"  # jobs that are done and lie where they were
+UPDATES, APPLIED = "schema_updates.json", "applied_schema_updates.json"  # the latter once tables are made
 TRACES = (
     *JOBS,
     ".exceptions",
@@ -82,6 +86,7 @@ def heal(folder: Path) -> list[str]:
 
     A package that can be read is kept to be loaded. The lock of the working directory must be held.
     """
+    shutil.rmtree(folder.with_name(SPILL), ignore_errors=True)  # DuckDB removes its own, unless it was killed
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         folder.unlink()
         return [HEALED.format(what=folder.name)]
@@ -103,6 +108,25 @@ def heal(folder: Path) -> list[str]:
         _rebuild(folder)
         told.append(HEALED.format(what=what))
     return told
+
+
+def begin_anew(folder: Path) -> None:
+    """Have dlt load every normalized package of *folder* from its first job, whatever it did of it before.
+
+    Its staging tables must be dropped before it is loaded: a job repeated into them would leave doubles. Rows that
+    were merged already are merged again, which changes nothing.
+    """
+    for package in _folders(folder / NORMALIZED):
+        for path in (package / PENDING_MOVES).glob("*"):
+            path.unlink()
+        for name in JOBS:
+            for path in (package / name).iterdir() if (package / name).is_dir() else ():
+                if path.suffix == ".sql":  # a merge, which dlt asks for again after its copies
+                    path.unlink()
+                elif name in BEGUN:
+                    path.replace(package / "new_jobs" / path.name)
+        if (package / APPLIED).exists() and not (package / UPDATES).exists():
+            (package / APPLIED).replace(package / UPDATES)  # without it no staging table would be made
 
 
 def clear(folder: Path) -> None:

@@ -13,7 +13,7 @@ import httpx
 from ..errors import ConfigurationError
 from ..version import __version__
 from .proxies import is_spared, proxy_url
-from .wire import Backend, Watch
+from .wire import Backend, Connections, Watch
 
 IDLE = 30.0  # seconds for which an unused connection is kept
 USER_AGENT = f"lti-rosters/{__version__}"
@@ -26,12 +26,7 @@ class Wire(httpx.BaseTransport):
         """Raises ConfigurationError where the environment names certificates or a proxy of no use."""
         self.watch = Watch(stop)
         self._certificates = certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
-        self._direct = httpcore.ConnectionPool(
-            ssl_context=self._certificates,
-            max_connections=None,
-            keepalive_expiry=IDLE,
-            network_backend=Backend(self.watch),
-        )
+        self._direct = Connections(self._connection)
         proxy = proxy_url()
         self._proxied = self._proxy(proxy) if proxy else None
         self.watch.silence()
@@ -59,7 +54,15 @@ class Wire(httpx.BaseTransport):
             if pool is not None:
                 pool.close()
 
-    def _pool(self, url: str) -> httpcore.ConnectionPool:
+    def _connection(self, origin: httpcore.Origin) -> httpcore.HTTPConnection:
+        return httpcore.HTTPConnection(
+            origin,
+            ssl_context=self._certificates,
+            keepalive_expiry=IDLE,
+            network_backend=Backend(self.watch),
+        )
+
+    def _pool(self, url: str) -> Connections | httpcore.ConnectionPool:
         if self._proxied is None or not url.startswith("https:") or is_spared(url):
             return self._direct
         return self._proxied
