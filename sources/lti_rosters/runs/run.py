@@ -20,6 +20,7 @@ from ..rosters.sync import Sync
 from ..settings.identity import Identity
 from ..settings.settings import NO_REGISTRATION, Settings, read_settings
 from ..source import lti_rosters
+from ..tables.batches import plain_memory
 from ..tables.ledger import Ledger, read_ledger
 from . import models
 from .destination import (
@@ -117,6 +118,7 @@ class _Run:
             quiet(),
             tidy(),
             private(),
+            plain_memory(),
             alone(working, is_patient=order.is_patient, on_wait=self._say_waiting, stop=self._stop),
         ):
             if order.is_dry:
