@@ -14,7 +14,7 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from ..errors import DestinationError, LtiRostersError
 from ..runs.destination import open_pipeline, reason, target_of, warehouse
-from ..tables.ledger import in_use, locked_by, opened
+from ..tables.asking import in_use, locked_by, opened
 from .step import FAILED, NOT_TRIED, OK, SKIPPED, Finding, Step
 
 NAMES = ("connect", "create", "drop")

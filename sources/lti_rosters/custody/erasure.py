@@ -11,8 +11,9 @@ from ..privacy.agreement import Held, check_key
 from ..privacy.protector import Protector, key_check
 from ..rosters.fingerprint import roster_hash
 from ..settings.identity import PSEUDONYMIZE, Identity, lacks_key
+from ..tables.asking import SQL_TYPES
 from ..tables.columns import SUPPRESSIONS
-from ..tables.ledger import SQL_TYPES, InForce, Ledger
+from ..tables.ledger import InForce, Ledger
 from .going_over import looking, set_identity
 from .places import MODELS, Place, counted, drop_all_staging, of_members, places, update
 from .session import Order, Session, carried_out

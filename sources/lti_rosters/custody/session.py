@@ -29,7 +29,8 @@ from ..runs.models import nothing_loaded
 from ..runs.run import build_models, documented, quiet, settings_of_models
 from ..runs.summary import Journal
 from ..runs.working import heal, private
-from ..tables.ledger import Ledger, in_use, locked_by, opened, read_held, read_ledger
+from ..tables.asking import in_use, locked_by, opened
+from ..tables.ledger import Ledger, read_held, read_ledger
 from .scrub import scrub
 
 log = logging.getLogger(__name__)

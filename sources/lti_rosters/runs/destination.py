@@ -20,7 +20,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from ..errors import ConfigurationError, DestinationError, LtiRostersError
 from ..settings.identity import Identity
 from ..source import without_doubles
-from ..tables.ledger import in_use, locked_by
+from ..tables.asking import in_use, locked_by
 from .lease import drop_staging, sole_reader, sole_writer
 from .models import Warehouse
 from .outdated import OutdatedError, check, note

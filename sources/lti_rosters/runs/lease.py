@@ -14,7 +14,7 @@ import dlt
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.destinations.sql_client import SqlClientBase
 
-from ..tables.ledger import opened
+from ..tables.asking import opened
 
 POLL = 0.2  # seconds between two looks at a lock that another load holds
 

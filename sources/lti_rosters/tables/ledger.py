@@ -3,29 +3,19 @@
 The destination is asked, not dlt's state: a state blob grows with every course and is written anew each run.
 """
 
-import re
 import threading
-import time
 from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from dlt.common.destination.exceptions import DestinationUndefinedEntity
-from dlt.destinations.exceptions import DatabaseTerminalException
 from dlt.destinations.sql_client import SqlClientBase
 
-from ..errors import DestinationError, LtiRostersError
+from ..errors import LtiRostersError
 from ..privacy.agreement import Held, SuppressionKey
 from ..providers.container import Member
-from .columns import FLAG, MOMENT, NUMBER, TABLES, TEXT
-
-CHUNK = 50_000  # rows fetched at once
-PATIENCE = 60.0  # seconds that a DuckDB file may be open elsewhere: a load is shorter
-SQL_TYPES = {TEXT: "VARCHAR", NUMBER: "BIGINT", FLAG: "BOOLEAN", MOMENT: "TIMESTAMP WITH TIME ZONE"}
-POLL = 0.2  # seconds between two looks at it
+from .asking import opened, rows_of, unreadable
 
 # A load is committed once dlt has noted it; each job of a package commits by itself before that.
 COMMITTED = "_dlt_load_id IN (SELECT load_id FROM {_dlt_loads} WHERE status = 0)"
@@ -175,7 +165,7 @@ class Ledger:
         return [_member(row, roles.get(row[0], ())) for row in rows]
 
     def ask(self, query: str, parameters: Sequence[str]) -> list[tuple[Any, ...]]:
-        """The rows of *query* (see `_rows`); none without a destination. Raises DestinationError."""
+        """The rows of *query* (see `asking.rows_of`); none without a destination. Raises DestinationError."""
         with self._lock:
             return list(self._fetch(query, parameters))
 
@@ -190,11 +180,11 @@ class Ledger:
             return
         try:
             with opened(self.client) as client:
-                yield from _rows(client, query, parameters)
+                yield from rows_of(client, query, parameters)
         except LtiRostersError:
             raise
         except Exception as error:
-            raise _unreadable(error) from error
+            raise unreadable(error) from error
 
 
 def read_ledger(
@@ -211,14 +201,14 @@ def read_ledger(
     try:
         with opened(client):
             _read_in_force(ledger, client)
-            for row in _rows(client, CONTEXTS, ledger.registrations):
+            for row in rows_of(client, CONTEXTS, ledger.registrations):
                 ledger.contexts[row[0]] = ContextFacts(*row)
-            for row in _rows(client, LAST_READINGS, differing) if differing else ():
+            for row in rows_of(client, LAST_READINGS, differing) if differing else ():
                 ledger.last_readings[row[0]] = LastReading(*row[1:])
-            ledger.roles = frozenset(_rows(client, ROLES, ()))
+            ledger.roles = frozenset(rows_of(client, ROLES, ()))
             _read_held(ledger, client)
     except Exception as error:
-        raise _unreadable(error) from error
+        raise unreadable(error) from error
     return ledger
 
 
@@ -230,65 +220,19 @@ def read_held(client: SqlClientBase[Any] | None) -> Ledger:
             with opened(client):
                 _read_held(ledger, client)
         except Exception as error:
-            raise _unreadable(error) from error
+            raise unreadable(error) from error
     return ledger
 
 
 def _read_held(ledger: Ledger, client: SqlClientBase[Any]) -> None:
-    ledger.registration_rows = frozenset(_rows(client, REGISTRATIONS, ()))
-    for registration, person_mac, key_id, key_check in _rows(client, SUPPRESSIONS, ()):
+    ledger.registration_rows = frozenset(rows_of(client, REGISTRATIONS, ()))
+    for registration, person_mac, key_id, key_check in rows_of(client, SUPPRESSIONS, ()):
         ledger.suppressed.setdefault(registration, set()).add(person_mac)
         ledger.suppression_keys.add(SuppressionKey(registration, key_id, key_check))
 
 
-def _unreadable(error: Exception) -> DestinationError:
-    if (holder := locked_by(error)) is not None:
-        return in_use(holder)
-    return DestinationError(
-        f"what was loaded before cannot be read ({type(error).__name__}).",
-        where="destination",
-        remedy="Check that it is up and that its tables in lti_raw are whole; nothing was read or changed.",
-    )
-
-
-@contextmanager
-def opened(client: SqlClientBase[Any], *, patience: float | None = None) -> Iterator[SqlClientBase[Any]]:
-    """Open *client* and close it; a DuckDB file that another process has open is waited for."""
-    end = time.monotonic() + (PATIENCE if patience is None else patience)
-    while True:
-        try:
-            client.open_connection()
-            break
-        except Exception as error:
-            if locked_by(error) is None or time.monotonic() >= end:
-                raise
-        time.sleep(POLL)
-    try:
-        yield client
-    finally:
-        client.close_connection()
-
-
-def locked_by(error: BaseException | None) -> str | None:
-    """Return which process holds the DuckDB file, in DuckDB's words; None where *error* says no such thing."""
-    while error is not None:
-        if found := re.search(r"Conflicting lock is held in (.+? \(PID \d+\))", str(error)):
-            return found[1]
-        error = error.__cause__ or error.__context__
-    return None
-
-
-def in_use(holder: str) -> DestinationError:
-    """Return the error for a DuckDB file that *holder* did not let go of."""
-    return DestinationError(
-        f"the database file is open in {holder}.",
-        where="destination",
-        remedy="DuckDB lets one process at a time write: close it there, then run again.",
-    )
-
-
 def _read_in_force(ledger: Ledger, client: SqlClientBase[Any]) -> None:
-    for row in _rows(client, COMPLETE_SYNCS, ledger.registrations):
+    for row in rows_of(client, COMPLETE_SYNCS, ledger.registrations):
         context_key, sync_id, roster_hash, members, holders, place = row
         if context_key not in ledger.in_force:
             # Behind an incomplete one of a committed load: what stands in the tables is not this roster.
@@ -302,66 +246,12 @@ def _read_in_force(ledger: Ledger, client: SqlClientBase[Any]) -> None:
 
 def _doubt_half_written(ledger: Ledger, client: SqlClientBase[Any], table: str) -> None:
     """Forget the hash of every roster whose rows are not, all of them, those of the sync in force."""
-    standing = {row[0]: row[1:] for row in _rows(client, STANDING, ledger.registrations, table=table)}
+    standing = {row[0]: row[1:] for row in rows_of(client, STANDING, ledger.registrations, table=table)}
     for context_key, known in ledger.in_force.items():
         people = known.member_count if table == "memberships" else known.role_holders
         expected = (known.sync_id, known.sync_id, people)
         if standing.get(context_key, (known.sync_id, known.sync_id, 0)) != expected:
             known.roster_hash = None
-
-
-def _rows(
-    client: SqlClientBase[Any], query: str, parameters: Sequence[str], *, table: str | None = None
-) -> Iterator[tuple[Any, ...]]:
-    """Run *query* and yield its rows; `{name}` stands for a table, `IN (%s)` for as many parameters as there are."""
-    asked = query.replace("IN (%s)", f"IN ({', '.join(['%s'] * len(parameters))})")
-    try:
-        try:
-            yield from _run(client, asked.format_map(_Names(client, table)), parameters)
-        except DatabaseTerminalException:  # a column that an older version did not write, if nothing worse
-            yield from _run(client, asked.format_map(_Padded(client, table)), parameters)
-    except DestinationUndefinedEntity:
-        return  # nothing was loaded yet
-
-
-def _run(client: SqlClientBase[Any], sql: str, parameters: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    with client.execute_query(sql, *parameters) as cursor:
-        while rows := cursor.fetchmany(CHUNK):
-            yield from map(tuple, rows)
-
-
-class _Names(dict[str, str]):
-    """The qualified name of each table that a query asks for."""
-
-    def __init__(self, client: SqlClientBase[Any], table: str | None) -> None:
-        super().__init__()
-        self._client = client
-        self._table = table
-
-    def __missing__(self, name: str) -> str:
-        return self.read(self._table if name == "table" and self._table else name)
-
-    def read(self, table: str) -> str:
-        """Return what the rows of *table* are selected from."""
-        return self._client.make_qualified_table_name(table)
-
-
-class _Padded(_Names):
-    """Each table with NULL in the columns of ours that it lacks."""
-
-    def read(self, table: str) -> str:
-        name = super().read(table)
-        if table not in TABLES:
-            return name
-        with self._client.execute_query(f"SELECT * FROM {name} WHERE 1 = 0") as cursor:  # noqa: S608 - a name
-            there = {column[0] for column in cursor.description}
-        lacking = [
-            f"CAST(NULL AS {SQL_TYPES[column.type]}) AS {column.name}"
-            for column in TABLES[table].columns
-            if column.name not in there
-        ]
-        columns = ", ".join(["older.*", *lacking])
-        return f"(SELECT {columns} FROM {name} AS older) AS {table}"  # noqa: S608 - names only
 
 
 def _member(row: Sequence[Any], roles: Sequence[str]) -> Member:
