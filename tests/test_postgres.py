@@ -14,7 +14,9 @@ import psycopg2
 import pytest
 
 from commands import carried_out, desk, ended, valid
+from lti_rosters.catalogue.catalogue import read_catalogue
 from lti_rosters.checks.check import Order, check
+from lti_rosters.errors import ConfigurationError
 from lti_rosters.reference.platform import member
 from lti_rosters.runs.run import Watcher
 from lti_rosters.settings.settings import Settings
@@ -52,6 +54,30 @@ def database(postgres: Server, request: pytest.FixtureRequest, monkeypatch: pyte
     name = f"d{abs(hash(request.node.name))}"
     monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", postgres.create(name))
     return name
+
+
+def test_a_catalogue_of_a_query(postgres: Server) -> None:
+    """A tool's own table in PostgreSQL is a catalogue: streamed, a percent sign and a colon as they stand."""
+    url = postgres.create("tool")
+    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute("create table launches (url text, id uuid default gen_random_uuid(), title text)")
+        cursor.execute(
+            "insert into launches (url, title) select 'https://lms.example/' || n, 'Course ' || n "
+            "from generate_series(1, 25000) n"
+        )
+    connection.close()
+    query = (
+        "select url as memberships_url, id as context_id, title from launches "
+        "where title like 'Course %' and title <> ':id'"
+    )
+
+    catalogue = read_catalogue({"query": query, "url": url}, where="canvas")
+
+    assert (len(catalogue.entries), catalogue.faults) == (25_000, [])
+    with pytest.raises(ConfigurationError, match='relation "nowhere" does not exist'):
+        read_catalogue({"query": "select * from nowhere", "url": url}, where="canvas")
+    with pytest.raises(ConfigurationError, match="failed"):
+        read_catalogue({"query": "delete from launches returning url", "url": url}, where="canvas")
 
 
 def nights(school: School, run: Callable[[], dict[str, Any]]) -> list[dict[str, Any]]:

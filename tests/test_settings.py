@@ -266,6 +266,16 @@ def test_catalogue_over_two_files(write: Write) -> None:
     assert settings.faulty_contexts == {"canvas": {"query": "select 1", "url": "postgresql://x"}}
 
 
+def test_catalogue_s_database_in_the_environment(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The url of a query may come from the environment, under the table's exact name."""
+    write(CANVAS.replace(f'contexts = ["{URL}"]', 'contexts = { query = "select 1" }'))
+    monkeypatch.setenv("SOURCES__LTI_ROSTERS__REGISTRATIONS__CANVAS__CONTEXTS__URL", "postgresql://x")
+
+    settings = read_settings()
+
+    assert [fault.field for fault in settings.faulty["canvas"]] == ["private_key"]
+
+
 def test_array_of_tables(write: Write) -> None:
     """Contexts may be tables in config.toml."""
     config = CANVAS.replace(f'contexts = ["{URL}"]\n', "")
@@ -643,7 +653,7 @@ def test_blank_field_is_missing(write: Write, value: str) -> None:
         ("deployment_id = 1.5", "deployment_id is 1.5; it must be a text."),
         ("contexts = 7", "contexts: A catalogue cannot be made of int."),
         ('contexts = "missing.csv"', "contexts: There is no file missing.csv"),
-        ('contexts = { query = "x" }', "contexts: A query on a database is not read"),
+        ('contexts = { query = "x" }', "contexts: A query needs the url of its database"),
         ('identity = "drop"', "identity holds for all registrations"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Where contexts come from: lists, tables, files, templates, launch claims, anything iterable or callable."""
+"""Where contexts come from: lists, tables, files, queries, templates, launch claims, anything iterable or callable."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -7,16 +7,18 @@ from os import PathLike, fspath
 from typing import Any
 
 from ..errors import ConfigurationError
+from .columnar import PARQUET, frame_rows, is_frame, parquet_rows
 from .entries import BadRowError, ContextEntry, entry, is_row
 from .files import Row, check_file, counted, file_rows, json_rows
 from .ltiaas import is_id_token, of_one_platform, read_id_token
+from .query import check_query, query_rows
 from .template import check_template, template_rows
 
 __all__ = ["Catalogue", "ContextEntry", "check_catalogue", "read_catalogue"]
 
 FORMS = (
-    "Give a CSV or JSONL file, a list of memberships URLs, tables with memberships_url, "
-    "or { template = …, ids = … }."
+    "Give a CSV, JSONL or Parquet file, a list of memberships URLs, tables with memberships_url, "
+    "{ query = …, url = … } or { template = …, ids = … }."
 )
 
 
@@ -46,8 +48,8 @@ def check_catalogue(setting: Any) -> None:
     form = _form(setting)
     if isinstance(form, str) and not form.startswith("["):
         check_file(form)
-    if isinstance(form, Mapping) and "template" in form:
-        check_template(form)
+    if isinstance(form, Mapping):
+        check_query(form) if "query" in form else check_template(form)
 
 
 def read_catalogue(setting: Any, *, where: str, provider: str = "nrps") -> Catalogue:
@@ -118,7 +120,11 @@ def _form(setting: Any) -> Any:
         return [setting]
     if isinstance(setting, Mapping):
         return _mapping_form(setting)
-    if callable(setting) or (isinstance(setting, Iterable) and not isinstance(setting, bytes)):
+    if (
+        is_frame(setting)
+        or callable(setting)
+        or (isinstance(setting, Iterable) and not isinstance(setting, bytes))
+    ):
         return setting
     raise ConfigurationError(f"A catalogue cannot be made of {type(setting).__name__}.", remedy=FORMS)
 
@@ -137,11 +143,7 @@ def _text_form(text: str) -> Any:
 
 
 def _mapping_form(table: Mapping[Any, Any]) -> Any:
-    if "query" in table:
-        raise ConfigurationError(
-            "A query on a database is not read by this version.", remedy="Export its rows to CSV or JSONL."
-        )
-    if "template" in table or "ids" in table:
+    if table.keys() & {"query", "template", "ids"}:
         return table
     if is_row(table) or is_id_token(table):
         return [table]
@@ -152,12 +154,23 @@ def _mapping_form(table: Mapping[Any, Any]) -> Any:
 def _rows(setting: Any, provider: str) -> Iterator[Row]:
     form = _form(setting)
     if isinstance(form, str):
-        return json_rows(form, "contexts") if form.startswith("[") else file_rows(form, provider)
+        return _text_rows(form, provider)
     if isinstance(form, Mapping):
-        return template_rows(form)
+        return query_rows(form, provider) if "query" in form else template_rows(form)
+    if is_frame(form):
+        return frame_rows(form, provider)
     if callable(form):
         return _rows(_called(form), provider)
     return counted(form)
+
+
+def _text_rows(text: str, provider: str) -> Iterator[Row]:
+    """The rows of JSON *text*, or of the file that it names."""
+    if text.startswith("["):
+        return json_rows(text, "contexts")
+    if text.lower().endswith(PARQUET):
+        return parquet_rows(text, check_file(text), provider)
+    return file_rows(text, provider)
 
 
 def _called(function: Callable[[], Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Rows of a catalogue from a file: CSV with a header, or JSON, one object a line.
+"""Rows of a catalogue from a text file: CSV with a header, or JSON, one object a line.
 
 A row that cannot be read is yielded as BadRowError, so that the good ones around it are kept.
 """
@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,10 @@ LONGEST_NAME = 200  # characters of a file's name in a message
 KEY_LIKE = re.compile(r"-----|[A-Za-z0-9+=]{40}")
 LONGEST_CELL = 1_000_000  # characters
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
-LATER = {
-    ".parquet": "Parquet",
-    ".pq": "Parquet",
-    ".xlsx": "Excel",
-    ".xls": "Excel",
-}  # a later version reads some
+NOT_READ = {".xlsx": "Excel", ".xls": "Excel"}
+JWT = re.compile(r"\s*eyJ[\w-]+\.[\w-]+\.[\w-]*\s*")
+
+SIGNED = "the line is a signed token (JWT); write the claims that your tool verified, as a JSON object, not the token."
 
 Row = tuple[str, Any]  # where it stands; a row, or the BadRowError that it is
 
@@ -32,13 +30,15 @@ Row = tuple[str, Any]  # where it stands; a row, or the BadRowError that it is
 def check_file(name: str) -> Path:
     """Return the path of the file *name*; raises ConfigurationError if missing or of no form we read."""
     path = Path(name).expanduser()
-    if kind := LATER.get(path.suffix.lower()):
+    if kind := NOT_READ.get(path.suffix.lower()):
         raise ConfigurationError(
-            f"{name} is a {kind} file, which this version does not read.", remedy="Write it as CSV or JSONL."
+            f"{name} is an {kind} file, which is not read.", remedy="Save it as CSV (UTF-8)."
         )
     try:
         if path.is_dir():
-            raise ConfigurationError(f"{_shown(name)} is a directory.", remedy="Give a CSV or JSONL file.")
+            raise ConfigurationError(
+                f"{_shown(name)} is a directory.", remedy="Give a CSV, JSONL or Parquet file."
+            )
         if not path.exists():
             raise ConfigurationError(
                 f"There is no file {_shown(name)} (looked for in {Path.cwd()}).",
@@ -113,7 +113,7 @@ def _lines(text: str, name: str) -> Iterator[Row]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
-            row = BadRowError("the line is not JSON.")
+            row = BadRowError(SIGNED if JWT.fullmatch(line) else "the line is not JSON.")
         yield f"{name}, line {number}", row
 
 
@@ -134,7 +134,7 @@ def _csv_rows(text: str, name: str, provider: str) -> Iterator[Row]:
     """Yield each record as a table of the columns that we know."""
     lines = _records(text, name)
     header: Any = next(lines, ("", []))[1]
-    columns = _columns(header if isinstance(header, list) else [], name, provider)
+    columns = known_columns(header if isinstance(header, list) else [], name, provider)
     width = len(header)
     for where, record in lines:
         if not isinstance(record, list):
@@ -150,7 +150,7 @@ def _csv_rows(text: str, name: str, provider: str) -> Iterator[Row]:
             yield where, {column: record[at] for at, column in columns.items() if at < len(record)}
 
 
-def _columns(header: list[str], name: str, provider: str) -> dict[int, str]:
+def known_columns(header: Sequence[str], name: str, provider: str) -> dict[int, str]:
     """Return which column stands where; raises ConfigurationError when the header lacks what is needed."""
     found = [cell.strip().lower() for cell in header]
     named = [ALIASES.get(cell, cell) for cell in found]

@@ -34,11 +34,13 @@ class Place:
     setting: str
     registration: str | None = None
     pipeline: str | None = None
+    table: str | None = None  # of the registration, that the setting stands in
 
     @property
     def sections(self) -> tuple[str, ...]:
         """The sections above the setting, without the pipeline's."""
-        return SECTIONS if self.registration is None else (*SECTIONS, REGISTRATIONS, self.registration)
+        of_registration = () if self.registration is None else (REGISTRATIONS, self.registration)
+        return (*SECTIONS, *of_registration, *((self.table,) if self.table else ()))
 
     def toml(self, *, secret: bool = False) -> str:
         """Tell the place in the files: `client_id under [sources.lti_rosters] in .dlt/config.toml`."""
@@ -89,13 +91,15 @@ class Lookup:
         usable = tuple(provider for provider in providers if provider.supports_sections)
         return cls(usable, (pipeline or PIPELINE, None))
 
-    def setting(self, name: str, registration: str | None = None, *, secret: bool = False) -> Found | None:
-        """Return the setting *name* under its exact name; None when nobody gives it.
+    def setting(
+        self, name: str, registration: str | None = None, *, secret: bool = False, table: str | None = None
+    ) -> Found | None:
+        """Return the setting *name*, of a registration or a *table* of it, under its exact name; None if not given.
 
         Tables of the same exact name in several files are combined, the earlier provider's members first.
         """
         for pipeline in self.pipelines:
-            place = Place(name, registration, pipeline)
+            place = Place(name, registration, pipeline, table)
             found = list(self.values(place, secret=secret))
             if found:
                 return _combined(found)

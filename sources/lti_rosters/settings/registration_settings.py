@@ -71,7 +71,7 @@ FIELDS: Mapping[str, Field] = {
         Field(
             "contexts",
             lambda value: value,
-            hint="It is the catalogue of courses: a CSV or JSONL file, or a list of memberships URLs.",
+            hint="It is the catalogue of courses: a CSV, JSONL or Parquet file, a list of URLs, or a query.",
         ),
     )
 }
@@ -139,6 +139,7 @@ def read_registration(
     }
     if contexts is not None:
         given["contexts"] = contexts
+    given["contexts"] = _with_url(reading, given["contexts"])
     options = {**reading.options(shared), **arguments}
     provider = given["provider"] or PROVIDERS[0]
     _require(reading, given, REQUIRED[provider])
@@ -180,6 +181,14 @@ def _refuse_identity(reading: Reading) -> None:
                 place.environment(),
             )
         )
+
+
+def _with_url(reading: Reading, contexts: Any) -> Any:
+    """Give a query the url of its database from the environment or a vault, where its own table has none."""
+    if not isinstance(contexts, Mapping) or "query" not in contexts or contexts.get("url"):
+        return contexts
+    found = reading.lookup.setting("url", reading.name, secret=True, table="contexts")
+    return contexts if found is None else {**contexts, "url": str(found.value)}
 
 
 def _check_contexts(reading: Reading, contexts: Any) -> None:

@@ -1,0 +1,147 @@
+"""A catalogue of a query: tools keep the memberships URLs of their launches in a database of their own."""
+
+import importlib.util
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from ..errors import ConfigurationError
+from .columnar import ROWS, answer_rows
+from .files import Row
+
+MEMBERS = ("query", "url")
+IN_MEMORY = ":memory:"
+DUCKDB_FILES = (".duckdb", ".ddb")
+EXAMPLE = '{ query = "select memberships_url, context_id from launches", url = "postgresql://…" }'
+# What these say is of names and connections; other errors may quote a value.
+TOLD = (
+    "ProgrammingError",
+    "OperationalError",
+    "NoSuchModuleError",
+    "ArgumentError",
+    "CatalogException",
+    "BinderException",
+    "ParserException",
+    "IOException",
+)
+LONGEST_TOLD = 200  # characters
+
+
+def check_query(table: Mapping[Any, Any]) -> tuple[str, str]:
+    """Return the query and the URL of the database; raises ConfigurationError if one is missing."""
+    query, url = (table.get(name) for name in MEMBERS)
+    if not isinstance(query, str) or not query.strip():
+        raise ConfigurationError("A query needs its text.", remedy=f"Example: {EXAMPLE}")
+    if not isinstance(url, str) or not url.strip():
+        raise ConfigurationError(
+            "A query needs the url of its database.",
+            remedy="It may stand in secrets.toml, as url in the same table, or in the environment.",
+        )
+    if unknown := sorted(str(name) for name in table if name not in MEMBERS):
+        raise ConfigurationError(f"A query has no {', '.join(unknown)}.", remedy=f"Example: {EXAMPLE}")
+    return query, url.strip()
+
+
+def query_rows(table: Mapping[Any, Any], provider: str) -> Iterator[Row]:
+    """Yield the rows that the database answers, as they come.
+
+    DuckDB files are opened to be read only, and `:memory:` lets a query read files; anything else is asked
+    through SQLAlchemy. Raises ConfigurationError for whatever the database says, its password left out.
+    """
+    query, url = check_query(table)
+    opened = _duckdb if is_duckdb(url) else _sqlalchemy
+    try:
+        with opened(query, url) as (names, records):
+            yield from answer_rows(names, records, "the query", provider)
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        raise _failed(error, url) from None
+
+
+def is_duckdb(url: str) -> bool:
+    """Tell whether *url* names a DuckDB database: its scheme, the end of a file's name, or `:memory:`."""
+    return url == IN_MEMORY or url.startswith("duckdb:") or url.lower().endswith(DUCKDB_FILES)
+
+
+@contextmanager
+def _duckdb(query: str, url: str) -> Iterator[tuple[Sequence[str], Iterator[Any]]]:
+    try:
+        import duckdb
+    except ImportError:
+        raise _not_installed("DuckDB", "duckdb") from None
+    path = url.removeprefix("duckdb:").removeprefix("///").removeprefix("//") or IN_MEMORY
+    with duckdb.connect(path, read_only=path != IN_MEMORY) as connection:
+        cursor = connection.execute(query)
+        yield [column[0] for column in cursor.description or ()], _fetched(cursor)
+
+
+@contextmanager
+def _sqlalchemy(query: str, url: str) -> Iterator[tuple[Sequence[str], Iterator[Any]]]:
+    try:
+        import sqlalchemy
+    except ImportError:
+        raise _not_installed("SQLAlchemy", "sql") from None
+    try:
+        engine = sqlalchemy.create_engine(_with_driver(url), poolclass=sqlalchemy.NullPool)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"the database's driver is not installed ({error.name}).",
+            remedy='Install it; for PostgreSQL: pip install "lti-rosters[postgres]"',
+        ) from None
+    with engine.connect() as connection:
+        # A cursor of the server's, where it has them: a catalogue may be long.
+        streaming = connection.execution_options(
+            stream_results=True, max_row_buffer=ROWS, postgresql_readonly=True, no_parameters=True
+        )
+        answer = streaming.exec_driver_sql(query)  # as it stands: no colon, no percent sign is a parameter
+        if not answer.returns_rows:
+            raise ConfigurationError("the query returns no rows.", remedy="It has to be a select.")
+        yield list(answer.keys()), _fetched(answer)
+
+
+def _with_driver(url: str) -> str:
+    """Name the driver that our extra brings, where the URL of a PostgreSQL names none and it is there."""
+    scheme, colon, rest = url.partition(":")
+    if scheme in ("postgres", "postgresql") and importlib.util.find_spec("psycopg2") is not None:
+        return f"postgresql+psycopg2{colon}{rest}"
+    return url
+
+
+def _fetched(cursor: Any) -> Iterator[Any]:
+    while rows := cursor.fetchmany(ROWS):
+        yield from rows
+
+
+def _not_installed(what: str, extra: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{what}, which a catalogue of this query needs, is not installed.",
+        remedy=f'Install it: pip install "lti-rosters[{extra}]"',
+    )
+
+
+def _failed(error: Exception, url: str) -> ConfigurationError:
+    """Name the kind of *error*, and what it says where that is of names alone; never the URL or its password."""
+    kind = type(error).__name__
+    said = ""
+    if kind in TOLD:
+        lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+        said = f": {lines[0][:LONGEST_TOLD]}" if lines else ""
+    for secret in _secrets(url):
+        said = said.replace(secret, "…")
+    return ConfigurationError(
+        f"the database of the catalogue failed ({kind}{said}).",
+        remedy="Check the query and the url; both are tried with the database's own client.",
+    )
+
+
+def _secrets(url: str) -> list[str]:
+    """Return what of *url* nobody may see, the longest first."""
+    try:
+        parts = urlsplit(url)
+        password = parts.password or ""
+    except ValueError:
+        return [url]
+    found = {url, password, unquote(password), *(value for value in parts.query.split("&") if value)}
+    return sorted((each for each in found if each), key=len, reverse=True)

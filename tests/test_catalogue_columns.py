@@ -1,0 +1,178 @@
+"""Catalogues in columns: Parquet files, tables in memory, and queries on real databases."""
+
+import sqlite3
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import duckdb
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from lti_rosters.catalogue.catalogue import Catalogue, read_catalogue
+from lti_rosters.errors import ConfigurationError
+
+WHERE = "canvas"
+BASE = "https://lms.example/"
+ROWS: dict[str, list[Any]] = {
+    "Context_Memberships_URL": [f"{BASE}1", f"{BASE}2", None, "ftp://lms.example/4", f"{BASE}1"],
+    "context_id": [7, 8, 9, 10, 7],
+    "title": ["Botany", None, "lost", "odd", "Botany again"],
+    "enrolled": [1, 2, 3, 4, 5],
+}
+SELECT = "select context_memberships_url, context_id, title from launches"
+
+
+def read(setting: Any) -> Catalogue:
+    """Read a catalogue of the registration "canvas"."""
+    return read_catalogue(setting, where=WHERE)
+
+
+def as_parquet(folder: Path) -> Any:
+    """The rows as a Parquet file of two row groups."""
+    path = folder / "courses.parquet"
+    parquet.write_table(pa.table(ROWS), path, row_group_size=2)
+    return path
+
+
+def as_table(_: Path) -> Any:
+    """The rows as an Arrow table in memory."""
+    return pa.table(ROWS)
+
+
+def as_duckdb(folder: Path) -> Any:
+    """The rows in a DuckDB file."""
+    path = folder / "tool.duckdb"
+    launches = pa.table(ROWS)
+    with duckdb.connect(str(path)) as connection:
+        connection.register("rows", launches)
+        connection.execute("create table launches as select * from rows")
+    return {"query": SELECT, "url": f"duckdb:///{path}"}
+
+
+def as_file_asked(folder: Path) -> Any:
+    """The rows as a Parquet file that DuckDB is asked for."""
+    return {"query": f"select * from '{as_parquet(folder)}'", "url": ":memory:"}
+
+
+def as_sqlite(folder: Path) -> Any:
+    """The rows in SQLite, asked through SQLAlchemy."""
+    path = folder / "tool.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("create table launches (context_memberships_url text, context_id, title text)")
+        rows = zip(*[*ROWS.values()][:3], strict=True)
+        connection.executemany("insert into launches values (?, ?, ?)", rows)
+    return {"query": SELECT, "url": f"sqlite:///{path}"}
+
+
+@pytest.mark.parametrize("made", [as_parquet, as_table, as_duckdb, as_file_asked, as_sqlite])
+def test_every_form_gives_the_same(made: Callable[[Path], Any], tmp_path: Path) -> None:
+    """Columns are known by their names, ids become text, bad rows are told by number, doubles are read once."""
+    catalogue = read(made(tmp_path))
+
+    assert [(each.memberships_url, each.context_id, each.title) for each in catalogue.entries] == [
+        (f"{BASE}1", "7", "Botany"),
+        (f"{BASE}2", "8", None),
+    ]
+    assert [fault.split(":")[0].rsplit(", ", 1)[1] for fault in catalogue.faults] == ["row 3", "row 4"]
+    assert catalogue.doubles == 1
+    assert not catalogue.is_whole
+
+
+def test_ids_of_databases_are_read_as_text(tmp_path: Path) -> None:
+    """A UUID or a whole decimal is an id; a float with a fraction is a fault of its row."""
+    url = tmp_path / "tool.duckdb"
+    with duckdb.connect(str(url)) as connection:
+        connection.execute(
+            "create table t (memberships_url text, uuid uuid, number decimal(20, 0), odd double)"
+        )
+        connection.execute(f"insert into t values ('{BASE}1', '{UUID(int=5)}', {Decimal(2**60)}, 1.5)")
+
+    def ids(column: str) -> list[str | None]:
+        found = read({"query": f"select memberships_url, {column} as context_id from t", "url": str(url)})
+        return [each.context_id for each in found.entries] or found.faults
+
+    assert ids("uuid") == [str(UUID(int=5))]
+    assert ids("number") == [str(2**60)]
+    assert ids("odd") == ["the query, row 1: context_id is float; a text is needed."]
+
+
+def test_a_query_writes_nothing(tmp_path: Path) -> None:
+    """A DuckDB file is opened to be read only, and one that is missing is not made."""
+    setting = as_duckdb(tmp_path)
+    for query, url in (("drop table launches", setting["url"]), (SELECT, str(tmp_path / "missing.duckdb"))):
+        with pytest.raises(ConfigurationError, match="database of the catalogue failed"):
+            read({"query": query, "url": url})
+
+    assert not (tmp_path / "missing.duckdb").exists()
+    assert len(read(setting).entries) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("select nothing from launches", "nothing"),
+        ("selec", "ProgrammingError|OperationalError"),
+        ("select title from launches", "memberships_url is needed"),
+        ("update launches set title = ''", "returns no rows"),
+    ],
+)
+def test_what_the_database_says_is_told(query: str, told: str, tmp_path: Path) -> None:
+    """A column that is not there, a query that is none, one without an address: said with the registration."""
+    with pytest.raises(ConfigurationError, match=told) as caught:
+        read({**as_sqlite(tmp_path), "query": query})
+
+    assert caught.value.where == WHERE
+
+
+def test_a_value_is_never_told() -> None:
+    """An error about a value may quote a person's: its kind is told alone."""
+    query = "select cast('ada@lab.example' as int) as context_id, '' as memberships_url"
+    with pytest.raises(ConfigurationError) as caught:
+        read({"query": query, "url": ":memory:"})
+
+    assert "ConversionException" in str(caught.value)
+    assert "ada" not in str(caught.value)
+
+
+def test_a_database_that_is_away_keeps_its_password() -> None:
+    """Nobody listens: the error tells the kind, never the password, in whatever spelling."""
+    url = "postgresql://reader:p%40ss%2Fword@127.0.0.1:9/tool?connect_timeout=1&application_name=tok3n"
+    with pytest.raises(ConfigurationError) as caught:
+        read({"query": "select 1", "url": url})
+
+    said = str(caught.value)
+    assert "OperationalError" in said
+    assert not any(secret in said for secret in ("p%40ss", "p@ss", "tok3n", url))
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [("oracle+nodriver://x", "NoSuchModuleError"), ("no url", "ArgumentError|could not parse")],
+)
+def test_an_address_of_no_database(url: str, told: str) -> None:
+    """A scheme or a text that SQLAlchemy does not know is told by its kind."""
+    with pytest.raises(ConfigurationError, match=told):
+        read({"query": "select 1", "url": url})
+
+
+def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
+    """A damaged file is told, whole."""
+    path = tmp_path / "courses.parquet"
+    path.write_bytes(as_parquet(tmp_path).read_bytes()[:-20])
+
+    with pytest.raises(ConfigurationError, match=r"courses\.parquet cannot be read as Parquet"):
+        read(path)
+
+
+def test_a_token_is_no_row(tmp_path: Path) -> None:
+    """A line that is a signed token is told apart, and never shown."""
+    path = tmp_path / "launches.jsonl"
+    path.write_text("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2ln\n", encoding="utf-8")
+    (fault,) = read(path).faults
+
+    assert "signed token" in fault
+    assert "eyJ" not in fault
