@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError
@@ -14,7 +15,7 @@ from .ltiaas import is_id_token, of_one_platform, read_id_token
 from .query import check_query, query_rows
 from .template import check_template, template_rows
 
-__all__ = ["Catalogue", "ContextEntry", "check_catalogue", "read_catalogue"]
+__all__ = ["Catalogue", "ContextEntry", "check_catalogue", "entries_of", "read_catalogue"]
 
 FORMS = (
     "Give a CSV, JSONL or Parquet file, a list of memberships URLs, tables with memberships_url, "
@@ -64,16 +65,33 @@ def read_catalogue(setting: Any, *, where: str, provider: str = "nrps") -> Catal
         raise ConfigurationError(error.what, where=error.where or where, remedy=error.remedy) from None
 
 
+def entries_of(path: PathLike[str], provider: str) -> list[ContextEntry | None]:
+    """Return what each row of the file *path* names, None for a bad one; none where there is no such file."""
+    if not Path(path).exists():
+        return []
+    found: list[ContextEntry | None] = []
+    for where, row in _rows(path, provider):
+        try:
+            found.append(_entry(row, where, provider))
+        except BadRowError:
+            found.append(None)
+    return found
+
+
+def _entry(row: Any, where: str, provider: str) -> ContextEntry:
+    if isinstance(row, BadRowError):
+        raise row
+    is_token = isinstance(row, Mapping) and is_id_token(row)
+    read = read_id_token if is_token else entry
+    return read(row, where, provider)
+
+
 def _collected(rows: Iterable[Row], provider: str) -> Catalogue:
     entries: list[ContextEntry] = []
     faults: list[str] = []
     for where, row in rows:
         try:
-            if isinstance(row, BadRowError):
-                raise row
-            is_token = isinstance(row, Mapping) and is_id_token(row)
-            read = read_id_token if is_token else entry
-            entries.append(read(row, where, provider))
+            entries.append(_entry(row, where, provider))
         except BadRowError as error:
             faults.append(f"{where}: {error}")
     entries, others = of_one_platform(entries)

@@ -76,7 +76,7 @@ def counted(rows: Iterable[Any]) -> Iterator[Row]:
 
 def ids(name: str, column: str) -> Iterator[Row]:
     """Yield the ids of the file *name*: the cells of its *column*, or its lines if it has but one."""
-    lines = _records(_text(name), name)
+    lines = csv_records(_text(name), name)
     header = next(lines, ("", [""]))[1]
     cells = [cell.strip().lower() for cell in header] if isinstance(header, list) else [""]
     wanted = [at for at, cell in enumerate(cells) if cell in (column.lower(), "id", "context_id")]
@@ -132,7 +132,7 @@ def _text(name: str) -> str:
 
 def _csv_rows(text: str, name: str, provider: str) -> Iterator[Row]:
     """Yield each record as a table of the columns that we know."""
-    lines = _records(text, name)
+    lines = csv_records(text, name)
     header: Any = next(lines, ("", []))[1]
     columns = known_columns(header if isinstance(header, list) else [], name, provider)
     width = len(header)
@@ -167,7 +167,7 @@ def known_columns(header: Sequence[str], name: str, provider: str) -> dict[int, 
     return columns
 
 
-def _records(text: str, name: str) -> Iterator[tuple[str, Any]]:
+def csv_records(text: str, name: str) -> Iterator[tuple[str, Any]]:
     """Yield the records that are not blank, each with its place; one that is no CSV as BadRowError."""
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))
     head = re.split(r"[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]

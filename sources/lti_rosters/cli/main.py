@@ -13,6 +13,7 @@ from rich.console import Console
 
 from ..version import __version__
 from .check import check
+from .contexts import contexts
 from .demo import demo
 from .keys import jwks, keys
 from .privacy import erase, identity, retain
@@ -87,7 +88,7 @@ def commands(debug: bool) -> None:  # noqa: FBT001 - click passes options by nam
         _tell_more()
 
 
-for command in (run, models, check, keys, jwks, identity, erase, retain, demo):
+for command in (run, models, check, contexts, keys, jwks, identity, erase, retain, demo):
     commands.add_command(command)
 
 __all__ = ["commands", "main"]

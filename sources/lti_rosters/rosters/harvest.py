@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -133,11 +133,11 @@ def narrowed(
     for plan in made:
         entries = plan.entries
         if context_ids:
-            reader = Reader(plan.registration, _no_pages, ledger, Claims(threading.Event()))
+            facts_of = known_facts(plan, ledger)
             entries = [
                 entry
                 for entry in entries
-                if entry.context_id in context_ids or reader.facts(entry).context_id in context_ids
+                if entry.context_id in context_ids or facts_of(entry).context_id in context_ids
             ]
         if left is not None:
             entries = entries[:left]
@@ -145,6 +145,12 @@ def narrowed(
         is_whole = plan.is_whole and len(entries) == len(plan.entries)
         result.append(replace(plan, entries=entries, is_whole=is_whole))
     return result
+
+
+def known_facts(plan: Plan, ledger: Ledger) -> Callable[[ContextEntry], ContextFacts]:
+    """How to tell what is known of an entry of *plan* before it is read."""
+    shared = _shared_urls(plan.entries)
+    return Reader(plan.registration, _no_pages, ledger, Claims(threading.Event()), shared_urls=shared).facts
 
 
 def _no_pages(
