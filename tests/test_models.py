@@ -1,6 +1,7 @@
 """The models and their runner, on raw tables made by hand in a DuckDB file."""
 
 import contextlib
+import json
 import os
 import re
 import stat
@@ -15,6 +16,7 @@ import duckdb
 import pytest
 import yaml
 
+from dictionary import RAW
 from lti_rosters.errors import ConfigurationError, DestinationError
 from lti_rosters.runs import models
 from lti_rosters.runs.models import Built, Warehouse, build
@@ -409,6 +411,21 @@ def test_every_column_of_every_mart_is_described_in_the_warehouse(query: Query) 
         assert [name for (name,) in described] == sorted(marts)
 
 
+def test_every_raw_column_is_described_in_the_warehouse(query: Query) -> None:
+    """What the loader says of tables and columns stands as comments on them, which dlt does not write."""
+    found = query(
+        "select table_name, column_name, comment from duckdb_columns() where schema_name = 'lti_raw'"
+    )
+    tables = query("select table_name, comment from duckdb_tables() where schema_name = 'lti_raw'")
+
+    said = {(table, column): comment for table, column, comment in found if not table.startswith("_dlt")}
+    described = {(table.name, column.name): column.description for table in RAW for column in table.columns}
+    assert said == {name: described[name] for name in said}
+    assert dict(tables) == {table.name: table.description for table in RAW if table.name in dict(tables)} | {
+        "_dlt_loads": "The loads that dlt committed."
+    }
+
+
 def test_every_model_describes_the_columns_that_it_has(query: Query) -> None:
     """The properties of each model name its columns, all of them, in any order."""
     documents = [yaml.safe_load(path.read_text()) for path in models.PROJECT.glob("models/**/*.yml")]
@@ -479,7 +496,7 @@ def dbt(home: Path, path: Path, *command: str, project: Path = models.PROJECT) -
 
 @pytest.mark.slow
 def test_the_unit_tests_of_the_project_hold(tmp_path: Path) -> None:
-    """dbt's own unit tests pass, each over rows given in its file."""
+    """dbt's own unit tests pass, each over rows given in its file; the documentation builds after them."""
     path = hand_made().write(tmp_path / "rosters.duckdb")
 
     said = dbt(tmp_path, path, "build")
@@ -487,6 +504,20 @@ def test_the_unit_tests_of_the_project_hold(tmp_path: Path) -> None:
     passed = re.search(r"(\d+) unit tests", said)
     assert passed
     assert int(passed[1]) >= 16
+    # A project that uses ours as a package does not own the raw tables: they are as they were.
+    assert (
+        rows(
+            path, "select comment from duckdb_tables() where comment is not null and schema_name = 'lti_raw'"
+        )
+        == []
+    )
+
+    dbt(tmp_path, path, "docs", "generate")
+
+    catalog = json.loads((tmp_path / "dbt" / "target" / "catalog.json").read_text())
+    assert {f"model.lti_rosters.{mart}" for mart in MARTS} <= set(catalog["nodes"])
+    assert "source.lti_rosters.lti_raw.memberships" in catalog["sources"]
+    assert (tmp_path / "dbt" / "target" / "index.html").exists()
 
 
 @pytest.mark.slow
