@@ -7,7 +7,7 @@ import re
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -474,10 +474,17 @@ def test_no_table_stands_between_the_raw_tables_and_the_rosters(query: Query) ->
     assert below & kept == {"current_memberships"}
 
 
-def dbt(home: Path, path: Path, *command: str, project: Path = models.PROJECT) -> str:
+def dbt(
+    home: Path,
+    path: Path,
+    *command: str,
+    project: Path = models.PROJECT,
+    attach: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """Run dbt as an analyst would, on a database of our making, and return what it says."""
     folder = home / "dbt"
-    models.write_profile(folder, models.target(Warehouse(adapter="duckdb", path=path), "analytics"))
+    target = models.target(Warehouse(adapter="duckdb", path=path), "analytics") | {"attach": list(attach)}
+    models.write_profile(folder, target)
     settings = {"DBT_TARGET_PATH": folder / "target", "DBT_LOG_PATH": folder / "logs", models.PASSWORD: ""}
     arguments = [*command, "--project-dir", project, "--profiles-dir", folder, "--no-version-check"]
     program = "from dbt.cli.main import cli; cli()"
@@ -522,26 +529,37 @@ def test_the_unit_tests_of_the_project_hold(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_analysts_project_uses_ours_as_a_package(tmp_path: Path) -> None:
-    """Installed as a local package, the models land in the schema that the analyst's project chooses."""
-    path = hand_made().write(tmp_path / "rosters.duckdb", schema="loaded")
+    """With the README's lines: raw tables of another database and schema, models in a schema of the analyst's."""
+    raw = hand_made().write(tmp_path / "loaded.duckdb", schema="rosters_raw")
+    path = tmp_path / "warehouse.duckdb"
+    readme = (models.PROJECT.parents[2] / "README.md").read_text()
+    packages, settings = re.findall(
+        r"```yaml\n(.*?)```", readme.split("## From your own dbt project")[1], re.DOTALL
+    )[:2]
     project = tmp_path / "project"
     (project / "models").mkdir(parents=True)
-    (project / "packages.yml").write_text(f"packages: [{{local: '{models.PROJECT}'}}]")
+    given = packages.replace("/path/to/lti_rosters/dbt", str(models.PROJECT))
+    (project / "packages.yml").write_text(given)
     (project / "models" / "totals.sql").write_text(
-        "select sum(active_learners) as total from {{ ref('lti_rosters', 'active_learners') }}"
+        "select registration, sum(active_learners) as total"
+        " from {{ ref('lti_rosters', 'active_learners') }} group by registration"
     )
     (project / "dbt_project.yml").write_text(
-        "{name: mine, version: 1.0.0, config-version: 2, profile: lti_rosters,"
-        " vars: {lti_rosters: {lti_raw_schema: loaded}}, models: {lti_rosters: {+schema: rosters}}}"
+        f"name: mine\nversion: 1.0.0\nconfig-version: 2\nprofile: lti_rosters\n{settings}"
     )
+    attached = [{"path": str(raw), "alias": "loaded", "read_only": True}]
     dbt(tmp_path, path, "deps", project=project)
 
-    dbt(tmp_path, path, "build", "--exclude-resource-type", "unit_test", project=project)
+    said = dbt(
+        tmp_path, path, "build", "--exclude-resource-type", "unit_test", project=project, attach=attached
+    )
 
-    assert rows(path, "select total from analytics.totals") == [(7,)]
-    assert rows(path, "select schema_name from duckdb_tables() where table_name = 'courses'") == [
-        ("analytics_rosters",)
-    ]
+    assert "DeprecationsSummary" not in said
+    assert rows(path, "select * from analytics.totals order by all") == [("a", 6), ("b", 1)]
+    schemas = "select distinct table_schema from information_schema.tables where table_name in ('courses', 'totals') order by 1"
+    assert rows(path, schemas) == [("analytics",), ("analytics_rosters",)]
+    bare = rows(raw, "select table_name from duckdb_tables() where comment is not null")
+    assert bare == []  # the raw tables belong to another project: no comment was written, nor could be
 
 
 def test_no_dialect_of_one_engine_is_in_the_models() -> None:
