@@ -22,6 +22,7 @@ from lti_rosters.runs import models
 from lti_rosters.runs.models import Built, Warehouse, build
 from models.raw_tables import (
     BROKEN_OFF,
+    COMMITTED,
     CONTEXT_ROLE,
     INSTRUCTOR,
     LEARNER,
@@ -556,10 +557,71 @@ def test_an_analysts_project_uses_ours_as_a_package(tmp_path: Path) -> None:
 
     assert "DeprecationsSummary" not in said
     assert rows(path, "select * from analytics.totals order by all") == [("a", 6), ("b", 1)]
-    schemas = "select distinct table_schema from information_schema.tables where table_name in ('courses', 'totals') order by 1"
+    named = "table_name in ('courses', 'totals')"
+    schemas = f"select distinct table_schema from information_schema.tables where {named} order by 1"
     assert rows(path, schemas) == [("analytics",), ("analytics_rosters",)]
     bare = rows(raw, "select table_name from duckdb_tables() where comment is not null")
     assert bare == []  # the raw tables belong to another project: no comment was written, nor could be
+
+
+def appended() -> RawTables:
+    """Return tables of a lake: two rosters of course `moved`, an emptied one, doubles, a load that broke off."""
+    raw = RawTables()
+    lake: dict[str, Any] = {"standing": ()}
+    for context_id in ("moved", "emptied"):
+        raw.context("l", context_id, title="Before", _dlt_load_id="1600000000.5")
+        raw.context("l", context_id, title="After", _dlt_load_id=COMMITTED)
+        raw.context("l", context_id, title="Broken off", _dlt_load_id=BROKEN_OFF)
+    raw.rows["_dlt_loads"].append({"load_id": "1600000000.5", "status": 0, "inserted_at": moment("11-01")})
+    people = {"ann": (LEARNER,), "bob": (LEARNER,)}
+    after = {"ann": (LEARNER, INSTRUCTOR), "eve": (LEARNER,)}
+    for context_id, at, held, load in (
+        ("moved", "11-18", people, "1600000000.5"),
+        ("moved", "11-20", after, COMMITTED),
+        ("moved", "11-20 20:00", {"zoe": (LEARNER,)}, BROKEN_OFF),
+        ("emptied", "11-18", people, "1600000000.5"),
+        ("emptied", "11-20", {}, COMMITTED),
+    ):
+        begun = {name: len(table) for name, table in raw.rows.items()}
+        sync_id = raw.roster("l", context_id, at, held, **lake)
+        for user_id, roles in held.items():
+            raw.member("l", context_id, user_id, roles, sync_id=sync_id)
+        for name, table in raw.rows.items():
+            for row in table[begun[name] :]:
+                row["_dlt_load_id"] = load
+    # The last attempt failed and names the roster in force.
+    in_force = next(
+        row["sync_id"] for row in raw.rows["roster_syncs"] if row["finished_at"] == moment("11-20")
+    )
+    raw.sync("l", "moved", "11-20 22:00", "failed", roster_sync_id=in_force, error_type="throttled")
+    for name, table in raw.rows.items():
+        if name != "_dlt_loads":
+            for row in table:
+                row.setdefault("_dlt_load_id", COMMITTED)
+            table.extend([dict(row) for row in table])  # a package that was loaded twice
+    return raw
+
+
+@pytest.mark.slow
+def test_tables_that_were_appended_to_give_what_a_merge_would(tmp_path: Path) -> None:
+    """Doubles, earlier rosters and loads that broke off are passed over; an emptied course is empty."""
+    path = appended().write(tmp_path / "rosters.duckdb")
+    settings = json.dumps({"raw_tables_are_appended": True, "as_of": AS_OF.isoformat()})
+
+    dbt(tmp_path, path, "build", "--exclude-resource-type", "unit_test", "--vars", settings)
+
+    found = rows(
+        path,
+        "select context_id, title, active_learners, active_staff, members, sync_state"
+        " from analytics.active_learners order by all",
+    )
+    assert found == [("emptied", "After", 0, 0, 0, "fresh"), ("moved", "After", 2, 1, 2, "failing")]
+    changes = rows(
+        path,
+        "select user_id, change from analytics.roster_changes"
+        " where context_id = 'moved' and not is_first_reading order by all",
+    )
+    assert changes == [("ann", "role_changed"), ("bob", "left"), ("eve", "joined")]
 
 
 def test_no_dialect_of_one_engine_is_in_the_models() -> None:
