@@ -50,7 +50,7 @@
       ~ " inner join (select attrelid, attnum, attname from pg_catalog.pg_attribute where attnum > 0 and not attisdropped"
       ~ " union all select oid, 0, null from pg_catalog.pg_class) as columns on columns.attrelid = classes.oid"
       ~ " left join pg_catalog.pg_description as said on said.objoid = classes.oid and said.objsubid = columns.attnum"
-      ~ " and said.classoid = 'pg_catalog.pg_class'::regclass"
+      ~ " and said.classoid = cast('pg_catalog.pg_class' as regclass)"
       ~ " where classes.relkind in ('r', 'p') and pg_catalog.pg_has_role(classes.relowner, 'usage') and "
       ~ lti_rosters.in_raw('current_database()', 'spaces.nspname')
   ) -%}
