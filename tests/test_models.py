@@ -450,19 +450,6 @@ def test_the_models_land_in_the_schema_that_was_asked_for(query: Query) -> None:
     assert found == [("lti",)]
 
 
-@pytest.mark.parametrize(
-    ("mart", "grain"),
-    [
-        ("active_learners_daily", "context_key, day"),
-        ("membership_history", "context_key, user_id, valid_from"),
-        ("roster_changes", "context_key, user_id, observed_at, change"),
-    ],
-)
-def test_the_views_of_the_history_have_one_row_a_grain(query: Query, mart: str, grain: str) -> None:
-    """Their tables are tested at every build; the views, which would be costly there, here."""
-    assert query(f"select {grain} from lti.{mart} group by all having count(*) > 1") == []
-
-
 def test_two_builds_give_the_same(home: Path, query: Query) -> None:
     """A second build at the same moment changes no row and leaves no table behind."""
     everything = [f"select * from lti.{mart} order by all" for mart in MARTS]
