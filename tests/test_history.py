@@ -249,6 +249,21 @@ def test_of_two_rosters_at_one_moment_one_is_in_force(ask: Ask) -> None:
     assert ask("membership_history", "h/twice", "user_id, valid_to") == [("bob", None)]
 
 
+@pytest.mark.parametrize(
+    ("mart", "grain"),
+    [
+        ("active_learners_daily", "context_key, day"),
+        ("membership_history", "context_key, user_id, valid_from"),
+        ("roster_changes", "context_key, user_id, observed_at, change"),
+    ],
+)
+def test_the_views_of_the_history_have_one_row_a_grain(path: Path, mart: str, grain: str) -> None:
+    """Their tables are tested at every build; the views, which would be costly there, here."""
+    ((found, distinct),) = rows(path, f"select count(*), count(distinct ({grain})) from lti.{mart}")
+
+    assert 0 < found == distinct
+
+
 def test_a_course_carries_its_names_in_every_mart(ask: Ask) -> None:
     """Registration, ids, label and title stand in front of every row."""
     for mart in MARTS:

@@ -1,12 +1,13 @@
 """The models and their runner, on raw tables made by hand in a DuckDB file."""
 
 import contextlib
+import json
 import os
 import re
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ import duckdb
 import pytest
 import yaml
 
+from dictionary import RAW
 from lti_rosters.errors import ConfigurationError, DestinationError
 from lti_rosters.runs import models
 from lti_rosters.runs.models import Built, Warehouse, build
 from models.raw_tables import (
     BROKEN_OFF,
+    COMMITTED,
     CONTEXT_ROLE,
     INSTRUCTOR,
     LEARNER,
@@ -409,6 +412,21 @@ def test_every_column_of_every_mart_is_described_in_the_warehouse(query: Query) 
         assert [name for (name,) in described] == sorted(marts)
 
 
+def test_every_raw_column_is_described_in_the_warehouse(query: Query) -> None:
+    """What the loader says of tables and columns stands as comments on them, which dlt does not write."""
+    found = query(
+        "select table_name, column_name, comment from duckdb_columns() where schema_name = 'lti_raw'"
+    )
+    tables = query("select table_name, comment from duckdb_tables() where schema_name = 'lti_raw'")
+
+    said = {(table, column): comment for table, column, comment in found if not table.startswith("_dlt")}
+    described = {(table.name, column.name): column.description for table in RAW for column in table.columns}
+    assert said == {name: described[name] for name in said}
+    assert dict(tables) == {table.name: table.description for table in RAW if table.name in dict(tables)} | {
+        "_dlt_loads": "The loads that dlt committed."
+    }
+
+
 def test_every_model_describes_the_columns_that_it_has(query: Query) -> None:
     """The properties of each model name its columns, all of them, in any order."""
     documents = [yaml.safe_load(path.read_text()) for path in models.PROJECT.glob("models/**/*.yml")]
@@ -457,10 +475,17 @@ def test_no_table_stands_between_the_raw_tables_and_the_rosters(query: Query) ->
     assert below & kept == {"current_memberships"}
 
 
-def dbt(home: Path, path: Path, *command: str, project: Path = models.PROJECT) -> str:
+def dbt(
+    home: Path,
+    path: Path,
+    *command: str,
+    project: Path = models.PROJECT,
+    attach: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """Run dbt as an analyst would, on a database of our making, and return what it says."""
     folder = home / "dbt"
-    models.write_profile(folder, models.target(Warehouse(adapter="duckdb", path=path), "analytics"))
+    target = models.target(Warehouse(adapter="duckdb", path=path), "analytics") | {"attach": list(attach)}
+    models.write_profile(folder, target)
     settings = {"DBT_TARGET_PATH": folder / "target", "DBT_LOG_PATH": folder / "logs", models.PASSWORD: ""}
     arguments = [*command, "--project-dir", project, "--profiles-dir", folder, "--no-version-check"]
     program = "from dbt.cli.main import cli; cli()"
@@ -479,7 +504,7 @@ def dbt(home: Path, path: Path, *command: str, project: Path = models.PROJECT) -
 
 @pytest.mark.slow
 def test_the_unit_tests_of_the_project_hold(tmp_path: Path) -> None:
-    """dbt's own unit tests pass, each over rows given in its file."""
+    """dbt's own unit tests pass, each over rows given in its file; the documentation builds after them."""
     path = hand_made().write(tmp_path / "rosters.duckdb")
 
     said = dbt(tmp_path, path, "build")
@@ -487,30 +512,116 @@ def test_the_unit_tests_of_the_project_hold(tmp_path: Path) -> None:
     passed = re.search(r"(\d+) unit tests", said)
     assert passed
     assert int(passed[1]) >= 16
+    # A project that uses ours as a package does not own the raw tables: they are as they were.
+    assert (
+        rows(
+            path, "select comment from duckdb_tables() where comment is not null and schema_name = 'lti_raw'"
+        )
+        == []
+    )
+
+    dbt(tmp_path, path, "docs", "generate")
+
+    catalog = json.loads((tmp_path / "dbt" / "target" / "catalog.json").read_text())
+    assert {f"model.lti_rosters.{mart}" for mart in MARTS} <= set(catalog["nodes"])
+    assert "source.lti_rosters.lti_raw.memberships" in catalog["sources"]
+    assert (tmp_path / "dbt" / "target" / "index.html").exists()
 
 
 @pytest.mark.slow
 def test_an_analysts_project_uses_ours_as_a_package(tmp_path: Path) -> None:
-    """Installed as a local package, the models land in the schema that the analyst's project chooses."""
-    path = hand_made().write(tmp_path / "rosters.duckdb", schema="loaded")
+    """With the README's lines: raw tables of another database and schema, models in a schema of the analyst's."""
+    raw = hand_made().write(tmp_path / "loaded.duckdb", schema="rosters_raw")
+    path = tmp_path / "warehouse.duckdb"
+    readme = (models.PROJECT.parents[2] / "README.md").read_text()
+    packages, settings = re.findall(
+        r"```yaml\n(.*?)```", readme.split("## From your own dbt project")[1], re.DOTALL
+    )[:2]
     project = tmp_path / "project"
     (project / "models").mkdir(parents=True)
-    (project / "packages.yml").write_text(f"packages: [{{local: '{models.PROJECT}'}}]")
+    given = packages.replace("/path/to/lti_rosters/dbt", str(models.PROJECT))
+    (project / "packages.yml").write_text(given)
     (project / "models" / "totals.sql").write_text(
-        "select sum(active_learners) as total from {{ ref('lti_rosters', 'active_learners') }}"
+        "select registration, sum(active_learners) as total"
+        " from {{ ref('lti_rosters', 'active_learners') }} group by registration"
     )
     (project / "dbt_project.yml").write_text(
-        "{name: mine, version: 1.0.0, config-version: 2, profile: lti_rosters,"
-        " vars: {lti_rosters: {lti_raw_schema: loaded}}, models: {lti_rosters: {+schema: rosters}}}"
+        f"name: mine\nversion: 1.0.0\nconfig-version: 2\nprofile: lti_rosters\n{settings}"
     )
+    attached = [{"path": str(raw), "alias": "loaded", "read_only": True}]
     dbt(tmp_path, path, "deps", project=project)
 
-    dbt(tmp_path, path, "build", "--exclude-resource-type", "unit_test", project=project)
+    said = dbt(
+        tmp_path, path, "build", "--exclude-resource-type", "unit_test", project=project, attach=attached
+    )
 
-    assert rows(path, "select total from analytics.totals") == [(7,)]
-    assert rows(path, "select schema_name from duckdb_tables() where table_name = 'courses'") == [
-        ("analytics_rosters",)
-    ]
+    assert "DeprecationsSummary" not in said
+    assert rows(path, "select * from analytics.totals order by all") == [("a", 6), ("b", 1)]
+    named = "table_name in ('courses', 'totals')"
+    schemas = f"select distinct table_schema from information_schema.tables where {named} order by 1"
+    assert rows(path, schemas) == [("analytics",), ("analytics_rosters",)]
+    bare = rows(raw, "select table_name from duckdb_tables() where comment is not null")
+    assert bare == []  # the raw tables belong to another project: no comment was written, nor could be
+
+
+def appended() -> RawTables:
+    """Return tables of a lake: two rosters of course `moved`, an emptied one, doubles, a load that broke off."""
+    raw = RawTables()
+    lake: dict[str, Any] = {"standing": ()}
+    for context_id in ("moved", "emptied"):
+        raw.context("l", context_id, title="Before", _dlt_load_id="1600000000.5")
+        raw.context("l", context_id, title="After", _dlt_load_id=COMMITTED)
+        raw.context("l", context_id, title="Broken off", _dlt_load_id=BROKEN_OFF)
+    raw.rows["_dlt_loads"].append({"load_id": "1600000000.5", "status": 0, "inserted_at": moment("11-01")})
+    people = {"ann": (LEARNER,), "bob": (LEARNER,)}
+    after = {"ann": (LEARNER, INSTRUCTOR), "eve": (LEARNER,)}
+    for context_id, at, held, load in (
+        ("moved", "11-18", people, "1600000000.5"),
+        ("moved", "11-20", after, COMMITTED),
+        ("moved", "11-20 20:00", {"zoe": (LEARNER,)}, BROKEN_OFF),
+        ("emptied", "11-18", people, "1600000000.5"),
+        ("emptied", "11-20", {}, COMMITTED),
+    ):
+        begun = {name: len(table) for name, table in raw.rows.items()}
+        sync_id = raw.roster("l", context_id, at, held, **lake)
+        for user_id, roles in held.items():
+            raw.member("l", context_id, user_id, roles, sync_id=sync_id)
+        for name, table in raw.rows.items():
+            for row in table[begun[name] :]:
+                row["_dlt_load_id"] = load
+    # The last attempt failed and names the roster in force.
+    in_force = next(
+        row["sync_id"] for row in raw.rows["roster_syncs"] if row["finished_at"] == moment("11-20")
+    )
+    raw.sync("l", "moved", "11-20 22:00", "failed", roster_sync_id=in_force, error_type="throttled")
+    for name, table in raw.rows.items():
+        if name != "_dlt_loads":
+            for row in table:
+                row.setdefault("_dlt_load_id", COMMITTED)
+            table.extend([dict(row) for row in table])  # a package that was loaded twice
+    return raw
+
+
+@pytest.mark.slow
+def test_tables_that_were_appended_to_give_what_a_merge_would(tmp_path: Path) -> None:
+    """Doubles, earlier rosters and loads that broke off are passed over; an emptied course is empty."""
+    path = appended().write(tmp_path / "rosters.duckdb")
+    settings = json.dumps({"raw_tables_are_appended": True, "as_of": AS_OF.isoformat()})
+
+    dbt(tmp_path, path, "build", "--exclude-resource-type", "unit_test", "--vars", settings)
+
+    found = rows(
+        path,
+        "select context_id, title, active_learners, active_staff, members, sync_state"
+        " from analytics.active_learners order by all",
+    )
+    assert found == [("emptied", "After", 0, 0, 0, "fresh"), ("moved", "After", 2, 1, 2, "failing")]
+    changes = rows(
+        path,
+        "select user_id, change from analytics.roster_changes"
+        " where context_id = 'moved' and not is_first_reading order by all",
+    )
+    assert changes == [("ann", "role_changed"), ("bob", "left"), ("eve", "joined")]
 
 
 def test_no_dialect_of_one_engine_is_in_the_models() -> None:

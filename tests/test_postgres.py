@@ -20,6 +20,7 @@ from lti_rosters.errors import ConfigurationError
 from lti_rosters.reference.platform import member
 from lti_rosters.runs.run import Watcher
 from lti_rosters.settings.settings import Settings
+from lti_rosters.tables.columns import MEMBERSHIPS
 from postgres import Server, installed, server
 from school import TABLES, School, crowd
 
@@ -105,6 +106,15 @@ def ordered(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return sorted(rows, key=repr)
 
 
+# Where comments stand and which transaction wrote them; dlt's own columns have none.
+RAW_COMMENTS = """
+    SELECT c.relname || '.' || coalesce(a.attname, ''), d.xmin::text || ' ' || d.description
+    FROM pg_description d JOIN pg_class c ON c.oid = d.objoid AND d.classoid = 'pg_class'::regclass
+    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND d.objsubid > 0
+    WHERE c.relnamespace = 'lti_raw'::regnamespace
+"""
+
+
 def test_postgres_holds_what_duckdb_holds(
     school: School, postgres: Server, database: str, tool_key: Any, tmp_path: Path
 ) -> None:
@@ -112,17 +122,26 @@ def test_postgres_holds_what_duckdb_holds(
     with School(tmp_path / "other", tool_key) as other:
         other.register("canvas", school.platform, max_attempts=2)
 
+        comments: list[dict[str, str]] = []
+
         def both() -> dict[str, Any]:
             duck = carried_out(school, with_models=True)
             post = carried_out(other, destination="postgres", with_models=True)
             assert (duck["error"], post["error"]) == (None, None)
             assert duck["totals"] == post["totals"]
+            comments.append(dict(postgres.sql(database, RAW_COMMENTS)))
             return post
 
         told = nights(school, both)
 
     assert [night["destination"] for night in told] == ["postgres", "postgres"]
     assert (told[1]["totals"]["complete"], told[1]["totals"]["unchanged"]) == (3, 1)
+    said = {name: text.split(" ", 1)[1] for name, text in comments[1].items()}
+    assert said["memberships."] == MEMBERSHIPS.description
+    columns = {f"memberships.{column.name}": column.description for column in MEMBERSHIPS.columns}
+    assert {name: said.get(name) for name in columns} == columns
+    assert comments[0]
+    assert comments[0] == {name: comments[1][name] for name in comments[0]}  # none was written again
     for table in TABLES:
         query = f"SELECT {described(table, school)} FROM {table}"
         assert ordered(postgres.sql(database, query)) == ordered(school.sql(query)), table

@@ -2,6 +2,10 @@ with
 
 source as (
     select * from {{ lti_rosters.raw('contexts', is_required=true) }} as contexts
+),
+
+standing as (
+    {{ lti_rosters.standing_rows('source', ['context_key']) }}
 )
 
 select
@@ -16,4 +20,4 @@ select
     -- times
     first_seen_at,
     delisted_at
-from source
+from standing

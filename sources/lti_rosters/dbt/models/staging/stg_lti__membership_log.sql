@@ -2,6 +2,10 @@ with
 
 source as (
     select * from {{ lti_rosters.raw('membership_log') }} as membership_log
+),
+
+standing as (
+    {{ lti_rosters.standing_rows('source', ['sync_id', 'user_id']) }}
 )
 
 select
@@ -19,4 +23,4 @@ select
     coalesce(is_active_learner, false) as is_active_learner,
     -- times
     observed_at
-from source
+from standing

@@ -2,6 +2,10 @@ with
 
 source as (
     select * from {{ lti_rosters.raw('memberships') }} as memberships
+),
+
+standing as (
+    {{ lti_rosters.standing_rows('source', ['context_key', 'user_id', 'sync_id']) }}
 )
 
 select
@@ -20,6 +24,8 @@ select
     email,
     -- times
     synced_at
-from source
+from standing
 -- `Deleted` means: not on the roster.
-where status is null or lower(status) <> 'deleted'
+where
+    (status is null or lower(status) <> 'deleted')
+    and {{ lti_rosters.is_in_force() }}

@@ -2,6 +2,10 @@ with
 
 source as (
     select * from {{ lti_rosters.raw('roles') }} as roles
+),
+
+standing as (
+    {{ lti_rosters.standing_rows('source', ['role_uri']) }}
 )
 
 select
@@ -11,4 +15,4 @@ select
     vocabulary,
     principal_role,
     sub_role
-from source
+from standing

@@ -4,6 +4,10 @@ source as (
     select * from {{ lti_rosters.raw('roster_syncs', is_required=true) }} as roster_syncs
 ),
 
+standing as (
+    {{ lti_rosters.standing_rows('source', ['sync_id']) }}
+),
+
 committed_loads as (
     select load_id
     from {{ lti_rosters.raw('_dlt_loads', is_required=true) }} as loads
@@ -27,7 +31,7 @@ select
     -- times
     started_at,
     coalesce(finished_at, started_at) as finished_at
-from source
+from standing
 where
     -- Each job of a package commits by itself: a row counts once its whole load is in.
     _dlt_load_id in (select load_id from committed_loads)
