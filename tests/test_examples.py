@@ -47,6 +47,7 @@ def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool_key: SigningKey) 
     for name in ("lti_rosters_key.pem", "canvas_key.pem"):
         (tmp_path / name).write_text(private_pem(tool_key), encoding="utf-8")
     (tmp_path / "courses.csv").write_text("memberships_url\nhttps://canvas.example.edu/1\n", encoding="utf-8")
+    (tmp_path / "activities.csv").write_text("context_id,service_key\nc1,k1\n", encoding="utf-8")
     for name in [name for name in os.environ if name.startswith("SOURCES__")]:
         monkeypatch.delenv(name)
     context = Container()[PluggableRunContext]
@@ -64,9 +65,16 @@ def test_a_fresh_clone_has_no_registration(path: Path) -> None:
 
 
 def test_every_setting_of_the_templates_is_good(used: Settings) -> None:
-    """With every comment taken away, four registrations are read, without a fault or an unknown setting."""
+    """With every comment taken away, six registrations are read, without a fault or an unknown setting."""
     assert {name: [str(fault) for fault in faults] for name, faults in used.faulty.items()} == {}
-    assert [each.name for each in used.registrations] == ["canvas", "moodle", "sakai", "brightspace"]
+    assert [each.name for each in used.registrations] == [
+        "canvas",
+        "moodle",
+        "sakai",
+        "brightspace",
+        "blackboard",
+        "aggregator",
+    ]
     assert used.unknown == ()
 
 
