@@ -1,7 +1,7 @@
 """Recognisable identities through every path there is; then every byte that was written or said is searched.
 
-A path is a row of `PATHS`: what a course sends, as members or as a script. Another provider is another platform in
-`played`.
+A path is a row of `PATHS`: what a course sends, as members or as a script; `LINKS` are resource links of such
+courses, `ACTIVITIES` courses behind LTIAAS.
 """
 
 import json
@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from commands import carried_out
+from fake_ltiaas import FakeLtiaas
 from lti_rosters.keys.signing import SigningKey
-from lti_rosters.reference.platform import CANVAS, TAO, Exchange, Reply, member
+from lti_rosters.reference.platform import CANVAS, TAO, Course, Exchange, Reply, member
 from needles import ID, NAME, NEEDLES, found_in_files, found_in_tables, holds, listening, rows_of, somebody
 from school import School
 from test_run import leave_pending
@@ -25,7 +26,14 @@ MODES = {
     "drop": {"identity": "drop"},
 }
 # Where `keep` may have it: rosters, and what a platform made of it: a role, a status, a link to differences.
-RAW = ("memberships", "membership_roles", "membership_log", "roles", "roster_syncs")
+RAW = (
+    "memberships",
+    "membership_roles",
+    "membership_log",
+    "roles",
+    "roster_syncs",
+    "resource_link_memberships",
+)
 HOLDERS = {f"lti_raw.{name}" for name in RAW}
 HIDDEN = {"pseudonymize": NEEDLES, "drop": (NAME,)}  # what may stand nowhere at all
 
@@ -84,6 +92,28 @@ PATHS: dict[str, tuple[list[Any], Any]] = {
 }
 
 
+LINKS = {"r1": None, "r2": said(500, f"no {NAME} for {ID}-1")}  # of the first course: read; refused
+KEYS = ("SERV-", "api-key-of-acme")  # of LTIAAS: nowhere at all
+ACTIVITIES: dict[str, tuple[list[Any], Reply | None]] = {
+    "l0": (EVERYBODY, None),
+    "l1": ([*EVERYBODY, *ODD, *(somebody(number) for number in range(50, 90))], None),
+    "l2": ([{**somebody(n), "user_id": None} for n in range(9)], None),
+    "l3": (
+        EVERYBODY,
+        Reply(
+            400, [], json.dumps({"status": 400, "error": f"NO {NAME}", "details": f"SERV-l3 {ID}-1"}).encode()
+        ),
+    ),
+    "l4": (EVERYBODY, Reply(401, [], json.dumps({"error": NAME, "details": {"id": f"{ID}-1"}}).encode())),
+}
+
+
+def of_links(exchange: Exchange) -> Reply | None:
+    """Answer for a resource link as `LINKS` has it, for the course as usual."""
+    script = LINKS.get(exchange.query.get("rlid", ""))
+    return script(exchange) if script else None
+
+
 @dataclass
 class Played:
     """A school after three nights, and all that was said in them."""
@@ -106,6 +136,11 @@ def played(
         for number, (members, script) in enumerate(PATHS.values()):
             school.add(f"c{number}", members, script)
         tao.add(replace_course(canvas, "normal", "t1"))
+        canvas.courses["c0"].script, canvas.courses["c0"].links = of_links, dict.fromkeys(LINKS)
+        first = canvas.memberships_url("c0")
+        rows = [{"memberships_url": first, "resource_link_id": link} for link in LINKS]
+        school.catalogue["canvas"] = [*rows, *school.urls("canvas")[1:]]
+        behind_ltiaas(school, tool_key)
         told = [carried_out(school)]
         canvas.courses["c0"].members = [somebody(2), somebody(7)]
         tao.courses["t1"].members = [somebody(2, email=f"new.{NAME}@lab.example"), somebody(8)]
@@ -113,6 +148,19 @@ def played(
         tao.courses["t1"].members = [somebody(8), somebody(9)]
         told.append(carried_out(school, with_models=request.param == "pseudonymize"))
         yield Played(request.param, school, told, ears.heard)
+
+
+def behind_ltiaas(school: School, tool_key: SigningKey) -> None:
+    """Register an account of LTIAAS, with the `ACTIVITIES` behind it."""
+    behind = school.open("behind", CANVAS)
+    del school.platforms["behind"]
+    fake = school._open.enter_context(FakeLtiaas(behind, tool_key))
+    school.register("hub", fake, max_attempts=1, **fake.options)  # type: ignore[arg-type]
+    for key, (members, fault) in ACTIVITIES.items():
+        behind.add(Course(key, members=members))
+        if fault is not None:
+            fake.faults[f"SERV-{key}"] = fault
+    school.catalogue["hub"] = [{"service_key": f"SERV-{key}", "context_id": key} for key in ACTIVITIES]
 
 
 def replace_course(platform: Any, path: str, key: str) -> Any:
@@ -124,13 +172,28 @@ def replace_course(platform: Any, path: str, key: str) -> Any:
 def test_every_path_was_taken(played: Played) -> None:
     """Each fault is the one that was meant, and what can be read was: else the search would prove nothing."""
     assert [each["error"] for each in played.told] == [None] * 3
-    rows = played.school.sql("SELECT error_type FROM roster_syncs")
+    rows = played.school.sql(
+        "SELECT error_type FROM roster_syncs WHERE registration <> 'hub' AND resource_link_id IS NULL"
+    )
     assert len(rows) == 3 * (len(PATHS) + 1)
     errors = {error for (error,) in rows}
     assert {"malformed", "refused", "not_found", "unreachable", "looped", "other_host", None} <= errors
     modes = {mode for (mode,) in played.school.sql("SELECT mode FROM roster_syncs WHERE context_id = 't1'")}
     assert modes == {"full", "differences"}
     assert played.school.sql("SELECT COUNT(*) FROM memberships")[0][0] > 40
+    first = "SELECT {}, outcome FROM roster_syncs WHERE {} ORDER BY finished_at, 1"
+    links = played.school.sql(first.format("resource_link_id", "resource_link_id IS NOT NULL"))[:2]
+    assert sorted(links) == [("r1", "complete"), ("r2", "failed")]
+    activities = dict(reversed(played.school.sql(first.format("context_id", "registration = 'hub'"))))
+    assert activities == {"l0": "complete", "l1": "complete", "l2": "failed", "l3": "failed", "l4": "failed"}
+    assert played.school.sql("SELECT COUNT(*) FROM resource_link_memberships") == [(2,)]
+
+
+def test_no_key_of_ltiaas_is_anywhere(played: Played) -> None:
+    """Neither the account's key nor a service key, in any mode: said, logged, in a file or a byte of the database."""
+    assert not holds(json.dumps(played.told).encode(), KEYS)
+    assert [line for line in played.heard if holds(line.encode(), KEYS)] == []
+    assert found_in_files(played.school.directory, KEYS) == []
 
 
 def test_nothing_that_was_said_shows_a_member(played: Played) -> None:
@@ -161,7 +224,7 @@ def test_rosters_are_as_large_in_every_mode(played: Played) -> None:
     """Nobody is lost or doubled by the door: as many people a roster, as many readings, the same departures."""
     query = """
         SELECT context_id, mode, member_count, departures FROM roster_syncs
-        WHERE context_id IN ('c0', 't1') ORDER BY context_id, finished_at
+        WHERE context_id IN ('c0', 't1') AND resource_link_id IS NULL ORDER BY context_id, finished_at
     """
     assert played.school.sql(query) == [
         ("c0", "full", 2, 0),
