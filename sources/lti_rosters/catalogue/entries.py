@@ -10,6 +10,7 @@ from ..web.urls import check_url
 
 NRPS_CLAIM = "https://purl.imsglobal.org/spec/lti-nrps/claim/namesroleservice"
 CONTEXT_CLAIM = "https://purl.imsglobal.org/spec/lti/claim/context"
+DEPLOYMENT_CLAIM = "https://purl.imsglobal.org/spec/lti/claim/deployment_id"
 LINK_CLAIM = "https://purl.imsglobal.org/spec/lti/claim/resource_link"
 CLAIMS = (
     "https://purl.imsglobal.org/spec/lti",
@@ -37,6 +38,7 @@ class ContextEntry:
     resource_link_id: str | None = None
     service_key: str | None = field(default=None, repr=False)
     ltik: str | None = field(default=None, repr=False)
+    deployment_id: str | None = field(default=None, compare=False)  # of a launch
     where: str = ""
     unavailable: str | None = None
     platform: str | None = None  # which LMS behind an LTIAAS account, where an ID token tells
@@ -110,6 +112,7 @@ def _launch(claims: Mapping[Any, Any], where: str) -> ContextEntry:
         label=_id(context.get("label"), "the context's label"),
         title=_id(context.get("title"), "the context's title"),
         resource_link_id=_id(link.get("id"), "the resource link's id"),
+        deployment_id=_id(claims.get(DEPLOYMENT_CLAIM), "the deployment's id"),
         where=where,
         unavailable=why,
         launched_at=float(issued) if isinstance(issued, int | float) else 0.0,

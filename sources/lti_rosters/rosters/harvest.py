@@ -87,9 +87,23 @@ def _catalogue(registration: Registration, contexts: object, failure: LtiRosters
     """Read the catalogue; that of a registration with faults may be of either provider."""
     where = registration.name
     if failure is None:
-        return read_catalogue(contexts, where=where, provider=registration.provider)
+        catalogue = read_catalogue(contexts, where=where, provider=registration.provider)
+        return _of_deployment(catalogue, registration.deployment_id)
     read = [_lenient(contexts, where, provider) for provider in PROVIDERS]
     return max(read, key=lambda catalogue: len(catalogue.entries))
+
+
+def _of_deployment(catalogue: Catalogue, deployment_id: str | None) -> Catalogue:
+    """Set aside launches of another deployment than the registration is for: ids may mean others there."""
+    other = [each for each in catalogue.entries if each.deployment_id not in (None, deployment_id)]
+    if deployment_id is None or not other:
+        return catalogue
+    faults = [
+        f"{each.where}: the launch is of another deployment; give that one a registration of its own."
+        for each in other
+    ]
+    kept = [each for each in catalogue.entries if each not in other]
+    return replace(catalogue, entries=kept, faults=[*catalogue.faults, *faults])
 
 
 def _lenient(contexts: object, where: str, provider: str) -> Catalogue:
