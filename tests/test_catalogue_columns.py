@@ -14,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from lti_rosters.catalogue.catalogue import Catalogue, read_catalogue
-from lti_rosters.catalogue.entries import NRPS_CLAIM
+from lti_rosters.catalogue.launches import NRPS_CLAIM
 from lti_rosters.errors import ConfigurationError
 from lti_rosters.rosters.harvest import plans
 from lti_rosters.settings.registration import Registration

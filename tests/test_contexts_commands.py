@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from commands import catalogued, files, valid
 from lti_rosters.catalogue.catalogue import read_catalogue
 from lti_rosters.catalogue.editing import EditedFile
-from lti_rosters.catalogue.entries import CONTEXT_CLAIM, NRPS_CLAIM
+from lti_rosters.catalogue.launches import CONTEXT_CLAIM, NRPS_CLAIM
 from lti_rosters.cli.main import commands
 from lti_rosters.courses.listing import Attempt, Order, list_contexts, state
 from lti_rosters.errors import ConfigurationError, LtiRostersError, UsageError

@@ -9,8 +9,9 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from .columnar import PARQUET, frame_rows, is_frame, parquet_rows
-from .entries import BadRowError, ContextEntry, entry, is_row
-from .files import Row, check_file, counted, file_rows, json_rows
+from .entries import BadRowError, ContextEntry, Sender, entry, is_row
+from .files import Row, check_file, counted, file_rows, is_blank, json_rows
+from .launches import foreign, is_launch, read_launch
 from .ltiaas import is_id_token, of_one_platform, read_id_token
 from .query import check_query, query_rows
 from .template import check_template, template_rows
@@ -21,6 +22,8 @@ FORMS = (
     "Give a CSV, JSONL or Parquet file, a list of memberships URLs, tables with memberships_url, "
     "{ query = …, url = … } or { template = …, ids = … }."
 )
+
+Course = tuple[str | None, str]  # deployment and context id of a launch
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +56,24 @@ def check_catalogue(setting: Any) -> None:
         check_query(form) if "query" in form else check_template(form)
 
 
-def read_catalogue(setting: Any, *, where: str, provider: str = "nrps") -> Catalogue:
+def read_catalogue(
+    setting: Any, *, where: str, provider: str = "nrps", tool: Sender | None = None
+) -> Catalogue:
     """Read the catalogue *setting* of the registration *where*.
 
-    Bad rows become faults and the rest is kept. Raises ConfigurationError when the catalogue as a whole
-    cannot be read: no such file, no known form, no header, a function or iterable that breaks off.
+    Bad rows become faults and the rest is kept; so do launches of another platform than that of *tool*. Raises
+    ConfigurationError when the catalogue as a whole cannot be read: no such file, no known form, no header, a
+    function or iterable that breaks off.
     """
     try:
-        return _collected(_rows(setting, provider), provider)
+        return _collected(_rows(setting, provider), provider, tool or Sender())
     except ConfigurationError as error:
         raise ConfigurationError(error.what, where=error.where or where, remedy=error.remedy) from None
 
 
 def entries_of(path: PathLike[str], provider: str) -> list[ContextEntry | None]:
-    """Return what each row of the file *path* names, None for a bad one; none where there is no such file."""
-    if not Path(path).exists():
+    """Return what each row of the file *path* names, None for a bad one; none where nothing is written yet."""
+    if is_blank(Path(path)):
         return []
     found: list[ContextEntry | None] = []
     for where, row in _rows(path, provider):
@@ -81,19 +87,25 @@ def entries_of(path: PathLike[str], provider: str) -> list[ContextEntry | None]:
 def _entry(row: Any, where: str, provider: str) -> ContextEntry:
     if isinstance(row, BadRowError):
         raise row
+    if isinstance(row, Mapping) and is_launch(row):
+        return read_launch(row, where)
     is_token = isinstance(row, Mapping) and is_id_token(row)
     read = read_id_token if is_token else entry
     return read(row, where, provider)
 
 
-def _collected(rows: Iterable[Row], provider: str) -> Catalogue:
+def _collected(rows: Iterable[Row], provider: str, tool: Sender) -> Catalogue:
     entries: list[ContextEntry] = []
     faults: list[str] = []
     for where, row in rows:
         try:
-            entries.append(_entry(row, where, provider))
+            read = _entry(row, where, provider)
+            if why := foreign(read, tool):
+                raise BadRowError(why)
         except BadRowError as error:
             faults.append(f"{where}: {error}")
+        else:
+            entries.append(read)
     entries, others = of_one_platform(entries)
     faults += others
     single = _single(_with_newest_urls(entries))
@@ -102,21 +114,31 @@ def _collected(rows: Iterable[Row], provider: str) -> Catalogue:
 
 def _with_newest_urls(entries: list[ContextEntry]) -> list[ContextEntry]:
     """Where launches of one context tell different URLs, give all the newest's (E98); ties: the last."""
-    newest: dict[str, ContextEntry] = {}
+    newest: dict[Course, ContextEntry] = {}
     for each in entries:
-        if each.is_launch and each.context_id and each.memberships_url:
-            known = newest.get(each.context_id)
+        course = _course(each)
+        if course is not None and each.memberships_url:
+            known = newest.get(course)
             if known is None or (each.launched_at or 0.0) >= (known.launched_at or 0.0):
-                newest[each.context_id] = each
+                newest[course] = each
     if not newest:
         return entries
-    return [_renewed(each, newest.get(each.context_id or "")) for each in entries]
+    return [_renewed(each, newest) for each in entries]
 
 
-def _renewed(each: ContextEntry, newest: ContextEntry | None) -> ContextEntry:
-    if newest is None or not each.is_launch or each.memberships_url == newest.memberships_url:
+def _course(each: ContextEntry) -> Course | None:
+    """What tells the course of a launch: its context's id is unique within a deployment (LTI Core §5.4.1)."""
+    if not each.is_launch or not each.context_id:
+        return None
+    return each.sender.deployment_id if each.sender else None, each.context_id
+
+
+def _renewed(each: ContextEntry, newest: Mapping[Course, ContextEntry]) -> ContextEntry:
+    course = _course(each)
+    found = newest.get(course) if course else None
+    if found is None or each.memberships_url == found.memberships_url:
         return each
-    return each.at(newest.memberships_url)
+    return each.at(found.memberships_url)
 
 
 def _single(entries: list[ContextEntry]) -> list[ContextEntry]:
@@ -163,7 +185,7 @@ def _text_form(text: str) -> Any:
 def _mapping_form(table: Mapping[Any, Any]) -> Any:
     if table.keys() & {"query", "template", "ids"}:
         return table
-    if is_row(table) or is_id_token(table):
+    if is_row(table) or is_launch(table) or is_id_token(table):
         return [table]
     known = ", ".join(sorted(str(name) for name in table)[:10]) or "nothing"
     raise ConfigurationError(f"A catalogue cannot be made of a table with {known}.", remedy=FORMS)

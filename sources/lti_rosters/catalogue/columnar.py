@@ -1,10 +1,8 @@
 """Rows of a catalogue from columns: Parquet files, Arrow tables, data frames, the answer of a query."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from ..errors import ConfigurationError
 from .entries import BadRowError
@@ -40,17 +38,22 @@ def is_frame(value: object) -> bool:
 
 
 def frame_rows(frame: Any, provider: str) -> Iterator[Row]:
-    """Yield the rows of a table in memory (Arrow PyCapsule interface)."""
+    """Yield the rows of a table in memory (Arrow PyCapsule interface); raises ConfigurationError if it breaks off."""
     import pyarrow as pa
 
-    reader = pa.RecordBatchReader.from_stream(frame)
-    columns = known_columns(reader.schema.names, "contexts", provider)
-    records = (
-        record
-        for batch in reader
-        for record in zip(*(_values(batch.column(at)) for at in columns), strict=True)
-    )
-    return _rows(records, [*columns.values()], "contexts")
+    try:
+        reader = pa.RecordBatchReader.from_stream(frame)
+        columns = known_columns(reader.schema.names, "contexts", provider)
+        records = (
+            record
+            for batch in reader
+            for record in zip(*(_values(batch.column(at)) for at in columns), strict=True)
+        )
+        yield from _rows(records, [*columns.values()], "contexts")
+    except ConfigurationError:
+        raise
+    except Exception as error:  # whatever the maker of the table makes of reading it
+        raise ConfigurationError(f"The catalogue's table broke off: {type(error).__name__}.") from None
 
 
 def answer_rows(
@@ -69,16 +72,7 @@ def _values(column: Any) -> list[Any]:
 
 def _rows(records: Iterable[Sequence[Any]], columns: Sequence[str], source: str) -> Iterator[Row]:
     for number, record in enumerate(records, 1):
-        row: Any = {column: _plain(value) for column, value in zip(columns, record, strict=True)}
+        row: Any = dict(zip(columns, record, strict=True))
         if all(value in (None, "") for value in row.values()):
             row = BadRowError("every column that we know is empty.")
         yield f"{source}, row {number}", row
-
-
-def _plain(value: Any) -> Any:
-    """An id as databases have it, as text or number."""
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, Decimal) and value == value.to_integral_value():
-        return int(value)
-    return value

@@ -1,4 +1,7 @@
-"""A catalogue's file edited: rows appended or given another address; everything else stays as it was."""
+"""A catalogue's file edited: rows appended or given another address; every other line stays, byte by byte.
+
+A JSON file that is one list is laid out anew; its values stay.
+"""
 
 import csv
 import io
@@ -7,13 +10,12 @@ import os
 import stat
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError
 from .entries import ALIASES, COLUMNS, BadRowError
-from .files import DELIMITERS, JSON_SUFFIXES, csv_records
+from .files import JSON_SUFFIXES, csv_spans, delimiter_of
 
 CSV_SUFFIXES = (".csv", ".tsv", ".txt", "")
 NEW_HEADER = {
@@ -34,12 +36,18 @@ class EditedFile:
             text = self._before.decode("utf-8") if self._before is not None else ""
         except UnicodeDecodeError:
             raise ConfigurationError(f"{path.name} is not UTF-8.", remedy="Save it as UTF-8.") from None
-        is_json = path.suffix.lower() in JSON_SUFFIXES or text.lstrip(BOM).lstrip()[:1] in ("{", "[")
-        self._rows: CsvRows | JsonRows = (
-            JsonRows.read(text, path.name) if is_json else CsvRows.read(text, path.name, provider)
-        )
+        content = text.removeprefix(BOM)
+        self._mark = BOM if text != content else ""
+        self.is_json = path.suffix.lower() in JSON_SUFFIXES or content.lstrip()[:1] in ("{", "[")
+        self._rows: CsvRows | JsonLines | JsonList
+        if not self.is_json:
+            self._rows = CsvRows(content, path.name, provider)
+        elif content.lstrip().startswith("["):
+            self._rows = JsonList(content, path.name)
+        else:
+            self._rows = JsonLines(content)
 
-    def append(self, row: Mapping[str, str]) -> None:
+    def append(self, row: Mapping[str, Any]) -> None:
         """Add *row* at the end."""
         self._rows.append(row)
 
@@ -51,11 +59,13 @@ class EditedFile:
         """Write the file whole or not at all, with the mode it had. Raises ConfigurationError."""
         target = self.path.resolve()  # what a link points at, so that the link stays
         mode = stat.S_IMODE(target.stat().st_mode) if self._before is not None else 0o600
+        # A lone surrogate, which only JSON can have told of, is written as JSON escapes it.
+        octets = (self._mark + self._rows.text()).encode("utf-8", "backslashreplace")
         try:
             handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
             try:
                 with os.fdopen(handle, "wb") as file:
-                    file.write(self._rows.text().encode())
+                    file.write(octets)
                     file.flush()
                     os.fsync(file.fileno())
                 Path(name).chmod(mode)
@@ -70,105 +80,133 @@ class EditedFile:
             raise ConfigurationError(f"{self.path.name} cannot be written: {type(error).__name__}.") from None
 
 
-@dataclass(slots=True)
 class CsvRows:
-    """The records of a CSV file, in its own dialect."""
+    """The lines of a CSV file, and the cells of those that are records, the header first."""
 
-    header: list[str]
-    records: list[list[str]]
-    delimiter: str
-    newline: str
-    has_bom: bool
-
-    @classmethod
-    def read(cls, text: str, name: str, provider: str) -> "CsvRows":
-        """Read *text*; raises ConfigurationError for a record that could not be written again as it is."""
-        newline = "\r\n" if "\r\n" in text else "\n"
-        content = text.removeprefix(BOM)
-        delimiter = max(DELIMITERS, key=content.split("\n", 1)[0].count)
-        records: list[list[str]] = []
-        for where, record in csv_records(content, name):
+    def __init__(self, text: str, name: str, provider: str) -> None:
+        """Read *text*; raises ConfigurationError for a record after which nothing could be written."""
+        self._name = name
+        self._delimiter = delimiter_of(text)
+        lines = list(io.StringIO(text, newline=""))
+        self._newline = next((end for end in ("\r\n", "\n", "\r") if lines and lines[0].endswith(end)), "\n")
+        self._pieces: list[str] = []
+        self._cells: list[list[str]] = []
+        self._at: list[int] = []  # the piece of each record
+        for start, end, record in csv_spans(text, self._delimiter):
             if isinstance(record, BadRowError):
-                raise ConfigurationError(f"{where}: {record}", remedy="Mend that line first.")
-            records.append(record)
-        header = records.pop(0) if records else list(NEW_HEADER[provider])
-        return cls(header, records, delimiter, newline, text.startswith(BOM))
+                raise ConfigurationError(
+                    f"{name}, line {start + 1}: {record}", remedy="Mend that line first."
+                )
+            if any(cell.strip() for cell in record):
+                self._at.append(len(self._pieces))
+                self._cells.append(record)
+            self._pieces.append("".join(lines[start:end]))
+        if not self._cells:
+            self._add(list(NEW_HEADER[provider]))
 
-    def append(self, row: Mapping[str, str]) -> None:
+    def append(self, row: Mapping[str, Any]) -> None:
         """Add *row*; a column that the header lacks is added to it."""
-        for column in row:
-            self._place(column)
-        record = [""] * len(self.header)
-        for column, value in row.items():
-            record[self._place(column)] = value
-        self.records.append(record)
+        places = {self._place(column): value for column, value in row.items()}
+        self._add([places.get(at, "") for at in range(len(self._cells[0]))])
 
     def change(self, number: int, column: str, row: Mapping[str, str]) -> None:
         """Give record *number* the *column* of *row*."""
-        at, record = self._place(column), self.records[number]
+        at, record = self._place(column), self._cells[number + 1]
         record.extend([""] * (at + 1 - len(record)))
         record[at] = row[column]
+        self._write(number + 1)
+
+    def _add(self, record: list[str]) -> None:
+        if self._pieces and not self._pieces[-1].endswith(("\r", "\n")):
+            self._pieces[-1] += self._newline
+        self._at.append(len(self._pieces))
+        self._cells.append(record)
+        self._pieces.append("")
+        self._write(-1)
+
+    def _write(self, number: int) -> None:
+        written = io.StringIO()
+        csv.writer(written, delimiter=self._delimiter, lineterminator=self._newline).writerow(
+            self._cells[number]
+        )
+        self._pieces[self._at[number]] = written.getvalue()
 
     def _place(self, column: str) -> int:
-        known = [ALIASES.get(cell.strip().lower(), cell.strip().lower()) for cell in self.header]
-        if column not in known:
-            self.header.append(column)
-            return len(known)
-        return known.index(column)
+        header = self._cells[0]
+        known = [ALIASES.get(cell.strip().lower(), cell.strip().lower()) for cell in header]
+        if column in known:
+            return known.index(column)
+        for record in self._cells[1:]:
+            if any(
+                cell.strip() for cell in record[len(header) :]
+            ):  # it would become a cell of the new column
+                raise ConfigurationError(
+                    f"{self._name} has a row with more cells than its header, so no column can be added.",
+                    remedy="Put quotes around a cell with a comma.",
+                )
+        header.append(column)
+        self._write(0)
+        return len(header) - 1
 
     def text(self) -> str:
         """The file's new text."""
-        written = io.StringIO()
-        writer = csv.writer(written, delimiter=self.delimiter, lineterminator=self.newline)
-        writer.writerows([self.header, *self.records])
-        return (BOM if self.has_bom else "") + written.getvalue()
+        return "".join(self._pieces)
 
 
-@dataclass(slots=True)
-class JsonRows:
-    """The values of a JSON file: one a line, or one list."""
+class JsonLines:
+    """The lines of a JSON file of one value a line; what is not JSON has no value, and stays."""
 
-    values: list[Any]
-    is_list: bool
-    lines: list[str] = field(default_factory=list)  # as they stand, of one value a line
+    def __init__(self, text: str) -> None:
+        """Read *text*."""
+        self._lines = text.removesuffix("\n").split("\n") if text.strip() else []
+        self._at = [number for number, line in enumerate(self._lines) if line.strip()]
 
-    @classmethod
-    def read(cls, text: str, name: str) -> "JsonRows":
-        """Read *text*; raises ConfigurationError for what is not JSON."""
-        content = text.removeprefix(BOM)
-        is_list = content.lstrip().startswith("[")
-        lines = [] if is_list else [line for line in content.splitlines() if line.strip()]
-        try:
-            values = json.loads(content) if is_list else [json.loads(line) for line in lines]
-        except (ValueError, RecursionError):
-            raise ConfigurationError(
-                f"{name} has a line that is not JSON.", remedy="Mend it first."
-            ) from None
-        return cls(values, is_list, lines)
-
-    def append(self, row: Mapping[str, str]) -> None:
+    def append(self, row: Mapping[str, Any]) -> None:
         """Add *row*."""
-        self.values.append(dict(row))
-        self.lines.append(_line(row))
+        self._at.append(len(self._lines))
+        self._lines.append(_line(row))
 
     def change(self, number: int, column: str, row: Mapping[str, str]) -> None:
-        """Give value *number* the *column* of *row*; the claims of a launch, or a bare address, become the row."""
-        before = self.values[number]
-        named = (
-            {ALIASES.get(name, name): value for name, value in before.items()}
-            if isinstance(before, dict)
-            else {}
-        )
-        is_row = any(name in COLUMNS for name in named)
-        self.values[number] = {**named, column: row[column]} if is_row else dict(row)
-        if not self.is_list:
-            self.lines[number] = _line(self.values[number])
+        """Give value *number* the *column* of *row*."""
+        at = self._at[number]
+        self._lines[at] = _line(_changed(json.loads(self._lines[at]), column, row))
 
     def text(self) -> str:
         """The file's new text."""
-        if self.is_list:
-            return json.dumps(self.values, ensure_ascii=False, indent=2) + "\n"
-        return "".join(f"{line}\n" for line in self.lines)
+        return "".join(f"{line}\n" for line in self._lines)
+
+
+class JsonList:
+    """The values of a JSON file that is one list."""
+
+    def __init__(self, text: str, name: str) -> None:
+        """Read *text*; raises ConfigurationError for what is no JSON."""
+        try:
+            self._values: list[Any] = json.loads(text)
+        except (ValueError, RecursionError):
+            raise ConfigurationError(
+                f"{name} begins like a JSON list and is not JSON.", remedy="Mend it first."
+            ) from None
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add *row*."""
+        self._values.append(dict(row))
+
+    def change(self, number: int, column: str, row: Mapping[str, str]) -> None:
+        """Give value *number* the *column* of *row*."""
+        self._values[number] = _changed(self._values[number], column, row)
+
+    def text(self) -> str:
+        """The file's new text."""
+        return json.dumps(self._values, ensure_ascii=False, indent=2) + "\n"
+
+
+def _changed(before: Any, column: str, row: Mapping[str, str]) -> dict[str, Any]:
+    """The value *before* with the *column* of *row*; a bare address, or the token of a launch, becomes the row."""
+    table: dict[str, Any] = before if isinstance(before, dict) else {}
+    named = {ALIASES.get(name, name): value for name, value in table.items()}
+    is_row = any(name in COLUMNS for name in named)
+    return {**named, column: row[column]} if is_row else dict(row)
 
 
 def editable(setting: Any) -> Path | None:

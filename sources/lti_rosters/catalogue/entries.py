@@ -1,22 +1,15 @@
 """One row of a catalogue, in whatever form it comes, read to the context that it names."""
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from ..errors import ConfigurationError
 from ..web.urls import check_url
-
-NRPS_CLAIM = "https://purl.imsglobal.org/spec/lti-nrps/claim/namesroleservice"
-CONTEXT_CLAIM = "https://purl.imsglobal.org/spec/lti/claim/context"
-DEPLOYMENT_CLAIM = "https://purl.imsglobal.org/spec/lti/claim/deployment_id"
-LINK_CLAIM = "https://purl.imsglobal.org/spec/lti/claim/resource_link"
-CLAIMS = (
-    "https://purl.imsglobal.org/spec/lti",
-    "http://purl.imsglobal.org/spec/lti",
-)  # how claims' names begin
-VERSION = "2.0"  # of the service, in service_versions (NRPS §3.6.1.1)
 
 URL = "memberships_url"
 ALIASES = {"context_memberships_url": URL}  # the claim's own name for it
@@ -25,6 +18,25 @@ ADDRESSES = {
     "nrps": (URL,),
     "ltiaas": ("service_key", "ltik", URL),
 }  # by provider: one of them finds the roster
+CLAIMS = (
+    "https://purl.imsglobal.org/spec/lti",
+    "http://purl.imsglobal.org/spec/lti",
+)  # how the names of a launch's claims begin
+OIDC = frozenset({"iss", "aud", "sub"})  # claims of any ID token
+JWT = re.compile(r"\s*eyJ[\w-]+\.[\w-]+\.[\w-]*\s*")
+SIGNED = (
+    "this is a signed token (JWT); write the claims that your tool verified, as a JSON object, not the token."
+)
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who launched: the platform, the tool there (a token may be for several), and which deployment of it."""
+
+    issuer: str | None = None
+    client_ids: tuple[str, ...] = ()
+    deployment_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +57,7 @@ class ContextEntry:
     launched_at: float | None = field(
         default=None, repr=False, compare=False
     )  # of a launch: its iat, in seconds
+    sender: Sender | None = field(default=None, repr=False, compare=False)  # of a launch
 
     @property
     def address(self) -> str | None:
@@ -66,79 +79,38 @@ class BadRowError(Exception):
 
 
 def entry(row: Any, where: str, provider: str) -> ContextEntry:
-    """Read *row*: a URL, a table, the claims of a launch, or an entry. Raises BadRowError."""
+    """Read *row*: a URL, a table, or an entry. Raises BadRowError."""
     if isinstance(row, ContextEntry):
-        _check(row.memberships_url)
+        check_address(row.memberships_url)
         return row
     if isinstance(row, str):
+        _refuse_signed([row])
         return _table({URL: row}, where, provider)
     if not isinstance(row, Mapping):
         raise BadRowError(f"a URL or a table is needed, not {_kind(row)}.")
-    if _is_launch(row):
-        return _launch(row, where)
     return _table(row, where, provider)
 
 
 def is_row(table: Mapping[Any, Any]) -> bool:
-    """Tell whether *table* is a row: one with a column that we know, or the claims of a launch."""
-    return _is_launch(table) or any(name in COLUMNS or name in ALIASES for name in table)
-
-
-def _is_launch(row: Mapping[Any, Any]) -> bool:
-    return any(isinstance(name, str) and name.startswith(CLAIMS) for name in row)
+    """Tell whether *table* is a row: one with a column that we know."""
+    return any(name in COLUMNS or name in ALIASES for name in table)
 
 
 def _table(row: Mapping[Any, Any], where: str, provider: str) -> ContextEntry:
     named = {ALIASES.get(name, name): value for name, value in row.items() if isinstance(name, str)}
-    values: dict[str, Any] = {name: _id(named[name], name) for name in COLUMNS if name in named}
-    _check(values.get(URL))
+    values: dict[str, Any] = {name: text_of(named[name], name) for name in COLUMNS if name in named}
+    check_address(values.get(URL))
     addresses = ADDRESSES[provider]
     if not any(values.get(name) for name in addresses):
+        _refuse_signed(row.values())
+        if row.keys() & OIDC:
+            raise BadRowError("these are not the claims of an LTI launch: none begins with " + CLAIMS[0])
         raise BadRowError(f"{' or '.join(addresses)} is missing.")
     return ContextEntry(**values, where=where)
 
 
-def _launch(claims: Mapping[Any, Any], where: str) -> ContextEntry:
-    """Read the claims of a launch (LTI Core §5.3); version 2.0 of the service counts (NRPS §3.6.1.1)."""
-    service = claims.get(NRPS_CLAIM)
-    context = _object(claims.get(CONTEXT_CLAIM))
-    link = _object(claims.get(LINK_CLAIM))
-    url, why = _service(service)
-    _check(url)
-    issued = claims.get("iat")
-    return ContextEntry(
-        memberships_url=url,
-        context_id=_id(context.get("id"), "the context's id"),
-        label=_id(context.get("label"), "the context's label"),
-        title=_id(context.get("title"), "the context's title"),
-        resource_link_id=_id(link.get("id"), "the resource link's id"),
-        deployment_id=_id(claims.get(DEPLOYMENT_CLAIM), "the deployment's id"),
-        where=where,
-        unavailable=why,
-        launched_at=float(issued) if isinstance(issued, int | float) else 0.0,
-    )
-
-
-def _service(claim: Any) -> tuple[str | None, str | None]:
-    """Return the URL that *claim* offers, or why it offers none."""
-    service = _object(claim)
-    if not service:
-        return None, "the launch carries no claim of the roster service"
-    url = _id(service.get("context_memberships_url"), "context_memberships_url")
-    if url is None:
-        return None, "the launch's claim of the roster service has no URL"
-    versions = service.get("service_versions", service.get("service_version"))
-    listed = versions if isinstance(versions, list) else [versions]
-    if versions is not None and VERSION not in map(str, listed):
-        return None, f"the roster service is not offered in version {VERSION}"
-    return url, None
-
-
-def _object(value: Any) -> Mapping[Any, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _check(url: str | None) -> None:
+def check_address(url: str | None) -> None:
+    """Raise BadRowError for a memberships URL that no token may go to."""
     if url is None:
         return
     try:
@@ -147,15 +119,23 @@ def _check(url: str | None) -> None:
         raise BadRowError(f"{error.what} {error.remedy}".strip()) from None
 
 
-def _id(value: Any, what: str) -> str | None:
-    """Return *value* as text: ids are, and numbers stand for them; blank and not-a-number are none."""
+def _refuse_signed(values: Iterable[Any]) -> None:
+    if any(isinstance(value, str) and JWT.fullmatch(value) for value in values):
+        raise BadRowError(SIGNED)
+
+
+def text_of(value: Any, what: str) -> str | None:
+    """Return *value* as text: ids are, and numbers and UUIDs stand for them; blank and not-a-number are none.
+
+    NUL and lone surrogates, which no warehouse stores, become U+FFFD (design §3). Raises BadRowError.
+    """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, str):
-        return value.strip() or None
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # a column of ids with gaps, as data frames give it
-    if isinstance(value, int) and not isinstance(value, bool):
+        return UNSTORABLE.sub("\ufffd", value.strip()) or None
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
+        return str(int(value))  # a column of ids with gaps, as data frames and databases give it
+    if isinstance(value, int | UUID) and not isinstance(value, bool):
         return str(value)
     raise BadRowError(f"{what} is {_kind(value)}; a text is needed.")
 

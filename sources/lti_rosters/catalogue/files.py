@@ -8,21 +8,20 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..errors import ConfigurationError
-from .entries import ADDRESSES, ALIASES, COLUMNS, BadRowError
+from .entries import ADDRESSES, ALIASES, COLUMNS, JWT, SIGNED, BadRowError
 
 DELIMITERS = ",;\t"
 LONGEST_NAME = 200  # characters of a file's name in a message
-KEY_LIKE = re.compile(r"-----|[A-Za-z0-9+=]{40}")
+KEY_LIKE = re.compile(r"-----|^eyJ|[A-Za-z0-9+=]{40}")
 LONGEST_CELL = 1_000_000  # characters
+BOM = b"\xef\xbb\xbf"
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 NOT_READ = {".xlsx": "Excel", ".xls": "Excel"}
-JWT = re.compile(r"\s*eyJ[\w-]+\.[\w-]+\.[\w-]*\s*")
-
-SIGNED = "the line is a signed token (JWT); write the claims that your tool verified, as a JSON object, not the token."
 
 Row = tuple[str, Any]  # where it stands; a row, or the BadRowError that it is
 
@@ -55,11 +54,49 @@ def _shown(name: str) -> str:
     return name if is_name else f"of that name ({len(name)} characters, not shown)"
 
 
+def is_blank(path: Path) -> bool:
+    """Tell whether *path* is no file yet, or one without a word."""
+    try:
+        return not path.exists() or not path.read_bytes().removeprefix(BOM).strip()
+    except OSError as error:
+        raise _unreadable(path.name, error) from None
+
+
 def file_rows(name: str, provider: str) -> Iterator[Row]:
     """Yield the rows of the file *name*."""
+    if Path(name).suffix.lower() in JSON_SUFFIXES and not _is_list(name):
+        return _json_lines(name)
     text = _text(name)
-    is_json = Path(name).suffix.lower() in JSON_SUFFIXES or text.lstrip()[:1] in ("{", "[")
-    return json_rows(text, name) if is_json else _csv_rows(text, name, provider)
+    return json_rows(text, name) if text.lstrip()[:1] in ("{", "[") else _csv_rows(text, name, provider)
+
+
+def _is_list(name: str) -> bool:
+    with _opened(name) as file:
+        first = next((line for each in file if (line := each.removeprefix(BOM).strip())), b"")
+    return first.startswith(b"[")
+
+
+def _json_lines(name: str) -> Iterator[Row]:
+    """Yield the values of a file, one a line, as it is read: a tool may store every launch that there is."""
+    number = 0
+    with _opened(name) as file:
+        try:
+            for number, line in enumerate(file, 1):
+                yield from _line(
+                    line.removeprefix(BOM if number == 1 else b"").decode(), f"{name}, line {number}"
+                )
+        except UnicodeDecodeError:
+            raise _not_utf8(name, number) from None
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[BinaryIO]:
+    path = check_file(name)
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise _unreadable(name, error) from None
 
 
 def counted(rows: Iterable[Any]) -> Iterator[Row]:
@@ -108,26 +145,34 @@ def _array(text: str, name: str) -> Iterator[Row]:
 
 def _lines(text: str, name: str) -> Iterator[Row]:
     for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = BadRowError(SIGNED if JWT.fullmatch(line) else "the line is not JSON.")
-        yield f"{name}, line {number}", row
+        yield from _line(line, f"{name}, line {number}")
+
+
+def _line(line: str, where: str) -> Iterator[Row]:
+    if not line.strip():
+        return
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        row = BadRowError(SIGNED if JWT.fullmatch(line) else "the line is not JSON.")
+    yield where, row
 
 
 def _text(name: str) -> str:
-    path = check_file(name)
-    try:
-        octets = path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"{name} cannot be read: {type(error).__name__}.") from None
+    with _opened(name) as file:
+        octets = file.read()
     try:
         return octets.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = octets.count(b"\n", 0, error.start) + 1
-        raise ConfigurationError(f"{name} is not UTF-8 (line {line}).", remedy="Save it as UTF-8.") from None
+        raise _not_utf8(name, octets.count(b"\n", 0, error.start) + 1) from None
+
+
+def _unreadable(name: str, error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"{name} cannot be read: {type(error).__name__}.")
+
+
+def _not_utf8(name: str, line: int) -> ConfigurationError:
+    return ConfigurationError(f"{name} is not UTF-8 (line {line}).", remedy="Save it as UTF-8.")
 
 
 def _csv_rows(text: str, name: str, provider: str) -> Iterator[Row]:
@@ -169,21 +214,29 @@ def known_columns(header: Sequence[str], name: str, provider: str) -> dict[int, 
 
 def csv_records(text: str, name: str) -> Iterator[tuple[str, Any]]:
     """Yield the records that are not blank, each with its place; one that is no CSV as BadRowError."""
-    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))
+    for start, _, record in csv_spans(text, delimiter_of(text)):
+        if not isinstance(record, list) or any(cell.strip() for cell in record):
+            yield f"{name}, line {start + 1}", record
+
+
+def delimiter_of(text: str) -> str:
+    """Return what separates the cells of CSV *text*: the delimiter that its first line has most."""
     head = re.split(r"[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
-    delimiter = max(DELIMITERS, key=head.count)
+    return max(DELIMITERS, key=head.count)
+
+
+def csv_spans(text: str, delimiter: str) -> Iterator[tuple[int, int, Any]]:
+    """Yield every record, blank ones too, with the lines that it takes: from the first, to before the last."""
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     while True:
-        where = f"{name}, line {reader.line_num + 1}"
+        start = reader.line_num
         try:
-            record = next(reader)
+            record: Any = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield (
-                where,
-                BadRowError(f"it is not CSV ({error}): a quote is opened and not closed, or doubled amiss."),
+            record = BadRowError(
+                f"it is not CSV ({error}): a quote is opened and not closed, or doubled amiss."
             )
-            continue
-        if any(cell.strip() for cell in record):
-            yield where, record
+        yield start, reader.line_num, record

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .entries import BadRowError, ContextEntry
+from .entries import BadRowError, ContextEntry, text_of
+from .launches import moment
 
 NOT_OFFERED = "the ID token says that the roster service is not available for this launch"
 
@@ -26,7 +27,6 @@ def read_id_token(row: Mapping[Any, Any], where: str, provider: str) -> ContextE
     key = _text(services.get("serviceKey"), "services.serviceKey")
     if available is not False and key is None:
         raise BadRowError("services.serviceKey is missing.")
-    issued = row.get("iat")
     return ContextEntry(
         context_id=_text(context.get("id"), "launch.context.id"),
         label=_text(context.get("label"), "launch.context.label"),
@@ -35,9 +35,20 @@ def read_id_token(row: Mapping[Any, Any], where: str, provider: str) -> ContextE
         service_key=None if available is False else key,
         where=where,
         unavailable=NOT_OFFERED if available is False else None,
-        launched_at=float(issued) if isinstance(issued, int | float) else 0.0,
+        launched_at=moment(row.get("iat")),
         platform=_text(_object(row.get("platform")).get("id"), "platform.id"),
     )
+
+
+def token_of(launch: ContextEntry) -> dict[str, Any]:
+    """Return of *launch* what a catalogue needs of its ID token: nothing of who launched stays."""
+    context = {"id": launch.context_id, "label": launch.label, "title": launch.title}
+    return {
+        **({"iat": launch.launched_at} if launch.launched_at else {}),
+        **({"platform": {"id": launch.platform}} if launch.platform else {}),
+        "launch": {"context": {name: value for name, value in context.items() if value}},
+        "services": {"serviceKey": launch.service_key, "namesAndRoles": {"available": True}},
+    }
 
 
 def of_one_platform(entries: list[ContextEntry]) -> tuple[list[ContextEntry], list[str]]:
@@ -64,4 +75,4 @@ def _text(value: Any, what: str) -> str | None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise BadRowError(f"{what} is no text.")
-    return str(value)
+    return text_of(value, what)

@@ -1,10 +1,11 @@
 """A catalogue of a query: tools keep the memberships URLs of their launches in a database of their own."""
 
 import importlib.util
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from ..errors import ConfigurationError
 from .columnar import ROWS, answer_rows
@@ -25,6 +26,7 @@ TOLD = (
     "ParserException",
     "IOException",
 )
+SPOKEN = re.compile(r"(?i)(password|passwd|pwd|token|secret|secret_key)\s*=\s*('[^']*'|[^\s'\";]+)")
 LONGEST_TOLD = 200  # characters
 
 
@@ -128,6 +130,7 @@ def _failed(error: Exception, url: str) -> ConfigurationError:
     if kind in TOLD:
         lines = str(getattr(error, "orig", None) or error).strip().splitlines()
         said = f": {lines[0][:LONGEST_TOLD]}" if lines else ""
+    said = SPOKEN.sub(r"\1=…", said)  # of a connection that the query itself opens
     for secret in _secrets(url):
         said = said.replace(secret, "…")
     return ConfigurationError(
@@ -137,11 +140,14 @@ def _failed(error: Exception, url: str) -> ConfigurationError:
 
 
 def _secrets(url: str) -> list[str]:
-    """Return what of *url* nobody may see, the longest first."""
-    try:
-        parts = urlsplit(url)
-        password = parts.password or ""
-    except ValueError:
-        return [url]
-    found = {url, password, unquote(password), *(value for value in parts.query.split("&") if value)}
-    return sorted((each for each in found if each), key=len, reverse=True)
+    """Return what of *url* nobody may see, the longest first.
+
+    By hand: a password with an @ or a slash in it is cut anywhere by those who read URLs, and its rest taken for
+    a host that cannot be found.
+    """
+    query = url.partition("?")[2]
+    userinfo = url.partition("://")[2].rpartition("@")[0]
+    password = userinfo.partition(":")[2]
+    values = [pair.partition("=")[2] for pair in query.split("&")]
+    found = {url, password, unquote(password), *re.split(r"[@/:?#]", password), *map(unquote, values)}
+    return sorted((each for each in found if len(each) > 1), key=len, reverse=True)

@@ -48,6 +48,7 @@ def add(registration: str, **row: str | None) -> None:
     """Add a course to the catalogue's CSV or JSONL file."""
     from ..courses.additions import ADDED
     from ..courses.additions import add as add_row
+    from ..runs.text import plain
 
     change = add_row(registration, row)
     said = (
@@ -55,7 +56,7 @@ def add(registration: str, **row: str | None) -> None:
         if change.what == ADDED
         else f"{change.where}: {change.why}."
     )
-    click.echo(said)
+    click.echo(plain(said))
 
 
 @contexts.command(
@@ -65,8 +66,12 @@ def add(registration: str, **row: str | None) -> None:
 @click.argument("registration")
 @click.argument("launches", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 def import_(registration: str, launches: str) -> int:
-    """Add the courses of launches (JSONL of ID tokens' claims); known ones get the newest launch's address."""
-    from ..courses.additions import SKIPPED, counted, import_launches
+    """Add the courses of launches (JSONL of ID tokens' claims); known ones get the newest launch's address.
+
+    Lines that are no launch are told, and exit 3 (8 if there is nothing else).
+    """
+    from ..courses.additions import SKIPPED, counted, exit_status, import_launches
+    from ..runs.text import plain
 
     with click.open_file(launches, encoding="utf-8-sig", errors="strict") as file:
         try:
@@ -77,10 +82,9 @@ def import_(registration: str, launches: str) -> int:
     changes = import_launches(registration, text, name)
     for change in changes[:MOST_TOLD]:
         why = f" ({change.why})" if change.why else ""
-        click.echo(
-            f"{change.where}: {change.what} {change.course}".rstrip() + why, err=change.what == SKIPPED
-        )
+        told = f"{change.where}: {change.what} {change.course}".rstrip() + why
+        click.echo(plain(told), err=change.what == SKIPPED)
     if len(changes) > MOST_TOLD:
         click.echo(f"… and {len(changes) - MOST_TOLD:,} more", err=True)
     click.echo(", ".join(f"{count:,} {what}" for what, count in counted(changes).items()) + ".")
-    return 0
+    return exit_status(changes)

@@ -1,38 +1,48 @@
 """`lti-rosters contexts add` and `contexts import`: rows for the catalogue's file, never at the cost of one there."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..catalogue.catalogue import entries_of
 from ..catalogue.editing import EditedFile, editable
-from ..catalogue.entries import BadRowError, ContextEntry, entry
+from ..catalogue.entries import BadRowError, ContextEntry, Sender, entry
 from ..catalogue.files import json_rows
-from ..catalogue.ltiaas import is_id_token, read_id_token
+from ..catalogue.launches import claims_of, foreign, is_launch, read_launch
+from ..catalogue.ltiaas import is_id_token, read_id_token, token_of
 from ..errors import ConfigurationError, UsageError
+from ..runs.destination import WORKING_DIRECTORY
+from ..runs.lock import CATALOGUE, alone
 from ..settings.lookup import Lookup, Place
 from ..settings.registration_settings import PROVIDERS, Reading
 from ..settings.settings import registration_names
 
 ADDED, CHANGED, KNOWN, SKIPPED = "added", "changed", "known", "skipped"
+PARTIAL, UNUSABLE = 3, 8  # exit statuses of an import in which some lines, or all, are no launch (design §6)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The file that is the catalogue of a registration."""
+    """The file that is the catalogue of a registration, and whose launches belong in it."""
 
     path: Path
     provider: str
+    tool: Sender
 
 
 class Change(NamedTuple):
-    """What became of one row: *what* is `added`, `changed`, `known` or `skipped`; *course* is never an address."""
+    """What became of one row: *what* is `added`, `changed`, `known` or `skipped`; *course* is never an address.
+
+    *is_bad*: it could not be read as what is imported.
+    """
 
     where: str
     what: str
     course: str
     why: str
+    is_bad: bool = False
 
 
 def target(registration: str) -> Target:
@@ -61,86 +71,96 @@ def target(registration: str) -> Target:
             where=registration,
             remedy=f"Add it where the catalogue comes from: {found.place.toml()}.",
         )
-    provider = lookup.setting("provider", registration) or lookup.setting("provider")
-    named = str(provider.value) if provider else PROVIDERS[0]
-    return Target(path, named if named in PROVIDERS else PROVIDERS[0])
+
+    def text(name: str) -> str | None:
+        setting = lookup.setting(name, registration) or lookup.setting(name)
+        return str(setting.value).strip() or None if setting else None
+
+    provider, client_id = text("provider"), text("client_id")
+    tool = Sender(text("issuer"), (client_id,) if client_id else (), text("deployment_id"))
+    return Target(path, provider if provider in PROVIDERS else PROVIDERS[0], tool)
 
 
 def add(registration: str, row: Mapping[str, str | None]) -> Change:
     """Add *row* (columns of a catalogue) to the catalogue of *registration*, unless it is there already.
 
-    Raises UsageError for a row that names no course, and what `target` raises.
+    Raises UsageError for a row that names no course, or one that the catalogue has elsewhere, and what `target`
+    raises.
     """
     there = target(registration)
-    given = {name: value for name, value in row.items() if value}
     try:
-        new = entry(given, "the command", there.provider)
+        new = entry({name: value for name, value in row.items() if value}, "the command", there.provider)
     except BadRowError as error:
         raise UsageError(str(error), where=registration) from None
-    file = EditedFile(there.path, there.provider)
-    for known in entries_of(there.path, there.provider):
-        if known is not None and _is_same(known, new):
-            return Change(known.where, KNOWN, _name(new), "it is in the catalogue already")
-    file.append(given)
-    file.save()
+    with _edited(there) as (file, known):
+        for each in known:
+            if each is not None and _is_same(each, new):
+                return Change(each.where, KNOWN, _name(new), "it is in the catalogue already")
+            if each is not None and each.context_id and each.context_id == new.context_id:
+                _refuse_other_address(each, new)
+        file.append({name: value for name in row if (value := getattr(new, name))})
+        file.save()
     return Change(there.path.name, ADDED, _name(new), "")
+
+
+def _refuse_other_address(known: ContextEntry, new: ContextEntry) -> None:
+    if known.address != new.address:
+        raise UsageError(
+            f"the catalogue has {new.context_id} with another address.",
+            where=known.where,
+            remedy="Change it there, or import a launch of the course: two rows of one course are read as the first.",
+        )
+
+
+@contextmanager
+def _edited(there: Target) -> Iterator[tuple[EditedFile, list[ContextEntry | None]]]:
+    """The file and what its rows name, while no other command writes it."""
+    with alone(Path.cwd() / WORKING_DIRECTORY, is_patient=True, name=CATALOGUE):
+        yield EditedFile(there.path, there.provider), entries_of(there.path, there.provider)
 
 
 def import_launches(registration: str, text: str, source: str) -> list[Change]:
     """Add the courses of launches, or give known ones the address of a newer launch; return what became of each.
 
     *text* holds claims of launches or ID tokens of LTIAAS, one JSON object a line or one list. What is no launch,
-    or offers no roster, is skipped. Raises what `target` raises, and ConfigurationError for a file that cannot be
-    read or written.
+    is of another platform, or offers no roster, is skipped. A JSONL catalogue keeps when the launch was, so an
+    older one never wins there; in a CSV file the launch that is imported does. Raises what `target` raises, and
+    ConfigurationError for a file that cannot be read or written.
     """
     there = target(registration)
-    file = EditedFile(there.path, there.provider)
-    known = entries_of(there.path, there.provider)
-    changes, launches = _launches(text, source, there.provider)
-    for launch in launches:
-        number = next((at for at, each in enumerate(known) if each and _is_course(each, launch)), None)
-        old = None if number is None else known[number]
-        if number is None or old is None:
-            file.append(_row(launch, there.provider))
-            known.append(launch)
-            changes.append(Change(launch.where, ADDED, _name(launch), ""))
-        elif old.address == launch.address:
-            changes.append(Change(launch.where, KNOWN, _name(launch), "the catalogue has it"))
-        elif old.is_launch and (old.launched_at or 0.0) > (launch.launched_at or 0.0):
-            changes.append(Change(launch.where, SKIPPED, _name(launch), "the catalogue has a newer launch"))
-        else:
-            column = "service_key" if there.provider == "ltiaas" else "memberships_url"
-            file.change(number, column, _row(launch, there.provider))
-            known[number] = launch
-            changes.append(Change(launch.where, CHANGED, _name(launch), "this launch has another address"))
-    if any(change.what in (ADDED, CHANGED) for change in changes):
-        file.save()
-    return changes
+    with _edited(there) as (file, known):
+        catalogue = _Known(file, there.provider, known)
+        changes: list[tuple[int, Change]] = []
+        newest = _newest(_launches(text, source, there), changes)
+        changes += [(number, catalogue.merge(launch)) for number, launch in newest]
+        if any(change.what in (ADDED, CHANGED) for _, change in changes):
+            file.save()
+    return [change for _, change in sorted(changes, key=lambda each: each[0])]
 
 
-def _launches(text: str, source: str, provider: str) -> tuple[list[Change], list[ContextEntry]]:
-    """What is skipped at once, and of each course the newest launch."""
-    changes: list[Change] = []
-    newest: dict[str, ContextEntry] = {}
-    for where, row in json_rows(text, source):
+def exit_status(changes: Sequence[Change]) -> int:
+    """Return the exit status of an import (design §6): lines that are no launch are failures."""
+    bad = sum(change.is_bad for change in changes)
+    if not bad:
+        return 0
+    return UNUSABLE if bad == len(changes) else PARTIAL
+
+
+Read = tuple[int, ContextEntry | Change]
+
+
+def _launches(text: str, source: str, there: Target) -> Iterator[Read]:
+    """Each launch with its number, or what it is skipped for."""
+    for number, (where, row) in enumerate(json_rows(text, source)):
         try:
-            launch = _launch(row, where, provider)
+            launch = _launch(row, where, there.provider)
         except BadRowError as error:
-            changes.append(Change(where, SKIPPED, "", str(error)))
+            yield number, Change(where, SKIPPED, "", str(error), is_bad=True)
             continue
-        if launch.address is None:
-            changes.append(Change(where, SKIPPED, _name(launch), launch.unavailable or "it has no address"))
-            continue
-        key = launch.context_id or launch.address
-        other = newest.get(key)
-        older = launch if other and (other.launched_at or 0.0) > (launch.launched_at or 0.0) else other
-        if older is not launch:
-            newest[key] = launch
-        if older is not None:
-            changes.append(
-                Change(older.where, SKIPPED, _name(older), "there is a newer launch of the course")
-            )
-    return changes, list(newest.values())
+        why = foreign(launch, there.tool) if there.provider == "nrps" else None
+        if why is None and launch.address is None:
+            why = launch.unavailable or "it has no address"
+        yield number, Change(where, SKIPPED, _name(launch), why) if why else launch
 
 
 def _launch(row: Any, where: str, provider: str) -> ContextEntry:
@@ -148,33 +168,117 @@ def _launch(row: Any, where: str, provider: str) -> ContextEntry:
         raise row
     if isinstance(row, Mapping) and is_id_token(row):
         return read_id_token(row, where, provider)
-    launch = entry(row, where, "nrps") if isinstance(row, Mapping) else None
-    if launch is None or not launch.is_launch:
+    if not isinstance(row, Mapping) or not is_launch(row):
         raise BadRowError("it is no launch: claims of an LTI message are needed.")
     if provider != "nrps":
         raise BadRowError("an account of LTIAAS needs its own ID tokens, with a service key.")
-    return launch
+    return read_launch(row, where)
 
 
-def _row(launch: ContextEntry, provider: str) -> dict[str, str]:
-    named = {
-        "memberships_url" if provider == "nrps" else "service_key": launch.address,
-        "context_id": launch.context_id,
-        "label": launch.label,
-        "title": launch.title,
-    }
-    return {name: value for name, value in named.items() if value}
+def _newest(read: Iterator[Read], changes: list[tuple[int, Change]]) -> list[tuple[int, ContextEntry]]:
+    """Return of each course the newest launch; ties: the last. The others are noted in *changes*."""
+    newest: dict[object, tuple[int, ContextEntry]] = {}
+    for number, launch in read:
+        if isinstance(launch, Change):
+            changes.append((number, launch))
+            continue
+        key = (_deployment(launch), launch.context_id) if launch.context_id else launch.address
+        older = newest.get(key)
+        if older is None or (older[1].launched_at or 0.0) <= (launch.launched_at or 0.0):
+            newest[key] = (number, launch)
+        else:
+            older = (number, launch)
+        if older is not None:
+            why = "there is a newer launch of the course"
+            changes.append((older[0], Change(older[1].where, SKIPPED, _name(older[1]), why)))
+    return list(newest.values())
 
 
-def _is_course(known: ContextEntry, launch: ContextEntry) -> bool:
-    """Whether both are one course, whatever link of it the row is for."""
-    if known.context_id and launch.context_id:
-        return known.context_id == launch.context_id
-    return known.address == launch.address
+@dataclass(slots=True)
+class _Known:
+    """The rows of the catalogue's *file*, found by course and by address."""
+
+    file: EditedFile
+    provider: str
+    rows: list[ContextEntry | None]
+    by_id: dict[str, list[int]] = field(default_factory=dict)
+    by_address: dict[str, list[int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for number in range(len(self.rows)):
+            self._note(number)
+
+    def _note(self, number: int) -> None:
+        row = self.rows[number]
+        if row is not None and row.context_id:
+            self.by_id.setdefault(row.context_id, []).append(number)
+        if row is not None and row.address:
+            self.by_address.setdefault(row.address, []).append(number)
+
+    def merge(self, launch: ContextEntry) -> Change:
+        """Add *launch*, or give the rows of its course its address, whatever link of it they are for."""
+        rows = [self.rows[number] for number in self.by_id.get(launch.context_id or "", ())]
+        launches = [row for row in rows if row is not None and self._is_launch_of(row, launch)]
+        newest = max(launches, key=lambda row: row.launched_at or 0.0, default=None)
+        if newest is not None and (newest.launched_at or 0.0) > (launch.launched_at or 0.0):
+            return Change(launch.where, SKIPPED, _name(launch), "the catalogue has a newer launch")
+        plain = [
+            number
+            for number in self.by_id.get(launch.context_id or "", ())
+            if (row := self.rows[number]) is not None and not row.is_launch
+        ]
+        moved = [number for number in plain if self._address(number) != launch.address]
+        if not moved and (newest.address == launch.address if newest else plain):
+            return Change(launch.where, KNOWN, _name(launch), "the catalogue has it")
+        if newest is None and not plain:
+            if self.by_address.get(launch.address or ""):
+                return Change(launch.where, KNOWN, _name(launch), "the catalogue has its address")
+            self._append(launch)
+            return Change(launch.where, ADDED, _name(launch), "")
+        self._move(moved, launch)
+        if newest is not None and newest.address != launch.address:
+            self._append(launch)  # the newest of a course's launches is in force: the others stay as they are
+        return Change(launch.where, CHANGED, _name(launch), "this launch has another address")
+
+    def _address(self, number: int) -> str | None:
+        row = self.rows[number]
+        return row.address if row else None
+
+    def _is_launch_of(self, row: ContextEntry, launch: ContextEntry) -> bool:
+        return row.is_launch and _deployment(row) == _deployment(launch)
+
+    def _move(self, numbers: Sequence[int], launch: ContextEntry) -> None:
+        column = "service_key" if self.provider == "ltiaas" else "memberships_url"
+        for number in numbers:
+            self.file.change(number, column, self._row(launch))
+            if (row := self.rows[number]) is not None:
+                self.rows[number] = replace(
+                    row, memberships_url=launch.memberships_url, service_key=launch.service_key
+                )
+
+    def _append(self, launch: ContextEntry) -> None:
+        claims = token_of if self.provider == "ltiaas" else claims_of
+        self.file.append(claims(launch) if self.file.is_json else self._row(launch))
+        self.rows.append(launch)
+        self._note(len(self.rows) - 1)
+
+    def _row(self, launch: ContextEntry) -> dict[str, str]:
+        named = {
+            "memberships_url" if self.provider == "nrps" else "service_key": launch.address,
+            "context_id": launch.context_id,
+            "label": launch.label,
+            "title": launch.title,
+        }
+        return {name: value for name, value in named.items() if value}
+
+
+def _deployment(launch: ContextEntry) -> str | None:
+    return launch.sender.deployment_id if launch.sender else None
 
 
 def _is_same(known: ContextEntry, new: ContextEntry) -> bool:
-    return (known.address, known.resource_link_id) == (new.address, new.resource_link_id)
+    link = None if known.is_launch else known.resource_link_id  # a launch asks for no link's roster
+    return (known.address, link) == (new.address, new.resource_link_id)
 
 
 def _name(course: ContextEntry) -> str:

@@ -10,15 +10,18 @@ from rich.text import Text
 from ..runs.text import plain, print_error, print_failures, table_of
 
 COLUMNS = ("registration", "context_id", "title", "sync_state", "members", "last_complete_at", "error")
+MOST_ROWS = 2_000  # a second of drawing; who has more reads --json
 LONGEST = 60  # characters of an error in the table; all of it is in --json
 
 
 def print_contexts(document: Mapping[str, Any], out: Console, err: Console) -> None:
     """Print the courses and their states."""
     listed = document.get("contexts") or []
-    rows = [[_cell(each, column) for column in COLUMNS] for each in listed]
+    rows = [[_cell(each, column) for column in COLUMNS] for each in listed[:MOST_ROWS]]
     if rows:
         out.print(table_of("", COLUMNS, rows, width=out.width))
+    if len(listed) > MOST_ROWS:
+        err.print(f"… and {len(listed) - MOST_ROWS:,} more; --json lists all.", highlight=False)
     for name, tally in document["registrations"].items():
         for fault in tally["catalogue_faults"]:
             err.print(plain(f"{name}: {fault}"), highlight=False, markup=False)

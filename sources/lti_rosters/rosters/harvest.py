@@ -75,6 +75,8 @@ def _plan(registration: Registration, contexts: object, failure: LtiRostersError
         catalogue = _catalogue(registration, contexts, failure)
     except ConfigurationError as error:
         catalogue, failure = Catalogue(), failure or error
+    except Exception as error:  # of code of others too: what makes one catalogue fail leaves the rest alone
+        catalogue, failure = Catalogue(), failure or _bug(registration, error)
     entries = catalogue.entries
     if registration.provider == "ltiaas":
         entries = [located(entry, registration.base_url) for entry in entries]
@@ -83,27 +85,24 @@ def _plan(registration: Registration, contexts: object, failure: LtiRostersError
     return Plan(registration, list(links), is_whole, tuple(catalogue.faults), failure, links)
 
 
+def _bug(registration: Registration, error: Exception) -> LtiRostersError:
+    """Name the kind of what nobody foresaw; its text may quote the catalogue."""
+    return LtiRostersError(
+        f"an unexpected {type(error).__name__} while its catalogue was read.",
+        where=registration.name,
+        remedy="Please report it; the other registrations are read.",
+    )
+
+
 def _catalogue(registration: Registration, contexts: object, failure: LtiRostersError | None) -> Catalogue:
     """Read the catalogue; that of a registration with faults may be of either provider."""
     where = registration.name
     if failure is None:
-        catalogue = read_catalogue(contexts, where=where, provider=registration.provider)
-        return _of_deployment(catalogue, registration.deployment_id)
+        return read_catalogue(
+            contexts, where=where, provider=registration.provider, tool=registration.sender()
+        )
     read = [_lenient(contexts, where, provider) for provider in PROVIDERS]
     return max(read, key=lambda catalogue: len(catalogue.entries))
-
-
-def _of_deployment(catalogue: Catalogue, deployment_id: str | None) -> Catalogue:
-    """Set aside launches of another deployment than the registration is for: ids may mean others there."""
-    other = [each for each in catalogue.entries if each.deployment_id not in (None, deployment_id)]
-    if deployment_id is None or not other:
-        return catalogue
-    faults = [
-        f"{each.where}: the launch is of another deployment; give that one a registration of its own."
-        for each in other
-    ]
-    kept = [each for each in catalogue.entries if each not in other]
-    return replace(catalogue, entries=kept, faults=[*catalogue.faults, *faults])
 
 
 def _lenient(contexts: object, where: str, provider: str) -> Catalogue:

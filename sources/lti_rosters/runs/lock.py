@@ -10,6 +10,8 @@ from filelock import FileLock, Timeout
 from ..errors import BusyError, DestinationError, Interrupted
 from .working import PRIVATE_FILE, make_private
 
+RUN = "run.lock"
+CATALOGUE = "catalogue.lock"  # of the commands that write a catalogue: a run, which reads it, may go on
 POLL = 0.2  # seconds between two looks at a lock that another run holds
 
 
@@ -20,12 +22,13 @@ def alone(
     is_patient: bool,
     on_wait: Callable[[], None] = lambda: None,
     stop: threading.Event | None = None,
+    name: str = RUN,
 ) -> Iterator[None]:
-    """Hold the lock of *directory*; if another run holds it, say so (*on_wait*) and wait, or raise BusyError.
+    """Hold the lock *name* of *directory*; if it is held, say so (*on_wait*) and wait, or raise BusyError.
 
     Raises Interrupted when *stop* is set while it waits, and DestinationError where no lock can be made.
     """
-    lock = FileLock(directory / "run.lock", mode=PRIVATE_FILE)
+    lock = FileLock(directory / name, mode=PRIVATE_FILE)
     try:
         make_private(directory)
         _acquire(lock, directory.name, None if not is_patient else on_wait, stop or threading.Event())

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..catalogue.entries import Sender
 from ..keys.signing import SigningKey
 from ..web.urls import origin
 
@@ -51,6 +52,10 @@ class Registration:
     api_key: str | None = field(default=None, repr=False)
     contexts: Any = field(default=(), repr=False)
     options: Options = field(default_factory=Options)
+
+    def sender(self) -> Sender:
+        """Return what the launches of its platform say of themselves."""
+        return Sender(self.issuer, (self.client_id,) if self.client_id else (), self.deployment_id)
 
     def origins(self) -> frozenset[str]:
         """Return the origins that may get its token, those of its catalogue aside (design §7)."""
