@@ -23,12 +23,8 @@ class Pages(Protocol):
         differences_url: str | None = None,
         *,
         resource_link_id: str | None = None,
-        is_whole: bool = False,
     ) -> Iterator[Sheet]:
-        """Walk the pages of *entry*: of its course, or of the resource link *resource_link_id* in it.
-
-        Asked for the *is_whole* roster, the platform is told of no role filter.
-        """
+        """Walk the pages of *entry*: of its course, or of the resource link *resource_link_id* in it."""
         ...
 
 
@@ -53,9 +49,8 @@ def pages_of(registration: Registration, connection: Connection) -> Pages:
         differences_url: str | None = None,
         *,
         resource_link_id: str | None = None,
-        is_whole: bool = False,
     ) -> Iterator[Sheet]:
-        parameters = _sent(registration, resource_link_id, is_whole=is_whole)
+        parameters = _sent(registration, resource_link_id)
         if isinstance(connection, ltiaas.Account):  # which names no differences
             return ltiaas.pages(connection, entry, effort, parameters=parameters)
         if differences_url is not None:
@@ -68,15 +63,14 @@ def pages_of(registration: Registration, connection: Connection) -> Pages:
     return pages
 
 
-def _sent(registration: Registration, resource_link_id: str | None, *, is_whole: bool) -> dict[str, str]:
+def _sent(registration: Registration, resource_link_id: str | None) -> dict[str, str]:
     """What is asked of the first page (NRPS §2.4.1, §2.4.2, §3).
 
     The role goes as its full URI: it is the one form that Canvas, TAO, Moodle and LTIAAS all know (E66).
     """
     options = registration.options
     limit = str(options.page_size) if options.page_size else None
-    role = None if is_whole else options.role
-    given = {"role": role, "limit": limit, "rlid": resource_link_id}
+    given = {"role": options.role, "limit": limit, "rlid": resource_link_id}
     return {name: value for name, value in given.items() if value}
 
 

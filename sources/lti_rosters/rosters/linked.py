@@ -6,7 +6,6 @@ A platform need not offer them: one that refuses or ignores the link's id is tol
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import count
 
 from ..catalogue.catalogue import ContextEntry
 from ..errors import (
@@ -101,12 +100,8 @@ class LinkReader:
             if context_id is not None:
                 self._name(sync, course, context_id)
 
-        walks = count()
-
         def walk() -> Reading:
-            sheets = self.reader.pages(
-                entry, sync.effort, resource_link_id=sync.resource_link_id, is_whole=next(walks) > 0
-            )
+            sheets = self.reader.pages(entry, sync.effort, resource_link_id=sync.resource_link_id)
             return read_pages(_bare(sheets, sync), rules, on_context=told)
 
         def in_force(_: str | None) -> _InForce:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from itertools import count
 
 from ..catalogue.catalogue import ContextEntry
 from ..errors import (
@@ -182,12 +181,8 @@ class Reader:
             if self.claims.tell(index, sync.facts.context_id):
                 raise _DuplicateContext
 
-        walks = count()
-
         def walk() -> Reading:
-            # A second reading confirms the first: not by a filter that the platform may misread.
-            sheets = self.pages(entry, sync.effort, is_whole=next(walks) > 0)
-            return read_pages(_counted(sheets, sync), rules, on_context=told)
+            return read_pages(_counted(self.pages(entry, sync.effort), sync), rules, on_context=told)
 
         roster = self._from_differences(entry, sync, rules, told)
         if roster is None:

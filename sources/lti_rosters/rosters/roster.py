@@ -91,7 +91,7 @@ def read_roster(
     reading = read()
     previous = previous_of(reading.context_id)
     roster = _roster(reading, previous, rules, readings=1)
-    if roster.is_unchanged or not rules.confirm_departures or not _is_doubtful(roster, rules):
+    if roster.is_unchanged or not rules.confirm_departures or not _is_doubtful(roster):
         return roster
     return _confirmed(read, reading, previous, rules)
 
@@ -284,14 +284,11 @@ def _matches(member: Member, role: str) -> bool:
     return matches(role, (uri for uri, _ in held(member.roles).roles))
 
 
-def _is_doubtful(roster: Roster, rules: Rules) -> bool:
+def _is_doubtful(roster: Roster) -> bool:
     """Whether a second reading has to confirm the first (design §5, departures).
 
     A list that moved under its own paging is read again as well: who was shifted off a page is nowhere else.
-    So is one under a filter, which a platform may misread: Moodle's leaves out a teacher who is its administrator.
     """
-    if rules.role is not None and roster.departures:
-        return True
     if roster.reading.pages > 1 and (roster.departures or roster.reading.is_unstable):
         return True
     return is_large_drop(roster)
