@@ -113,13 +113,16 @@ def read_roster(
 
 
 def _first(read: Read, *, sends_role: bool) -> tuple[Reading, bool]:
-    """The first reading, and whether the platform filtered it: one that refuses the parameter is asked without."""
+    """The first reading, and whether the platform filtered it; where that goes wrong it is asked without.
+
+    A platform may refuse the parameter. One that loses it on the next link repeats on later pages whom the first
+    showed, which looks like paging without an end.
+    """
     if sends_role:
         try:
             return read(sends_role=True), True
-        except MalformedError as error:
-            if error.http_status is None:
-                raise
+        except (LoopedError, MalformedError):
+            pass
     return read(sends_role=False), False
 
 
