@@ -2,20 +2,25 @@
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lti_rosters.catalogue.catalogue import Catalogue, ContextEntry, check_catalogue, read_catalogue
+from lti_rosters.catalogue.entries import Sender
 from lti_rosters.errors import ConfigurationError
 
 A = "https://lms.example/courses/a/names_and_roles"
 B = "https://lms.example/courses/b/names_and_roles?placement_id=2"
 NRPS = "https://purl.imsglobal.org/spec/lti-nrps/claim/namesroleservice"
 CONTEXT = "https://purl.imsglobal.org/spec/lti/claim/context"
+DEPLOYMENT = "https://purl.imsglobal.org/spec/lti/claim/deployment_id"
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2ln"
 LINK = "https://purl.imsglobal.org/spec/lti/claim/resource_link"
 WHERE = 'registration "canvas"'
 
@@ -387,6 +392,94 @@ def test_launch() -> None:
             where="launches.jsonl, line 1",
         )
     ]
+
+
+TOOL = Sender("https://lms.example", ("10",), "d1")
+
+
+@pytest.mark.parametrize(
+    ("claims", "why"),
+    [
+        ({"iss": "https://lms.example/", "aud": "10", DEPLOYMENT: "d1"}, None),
+        ({"iss": "https://lms.example", "aud": ["9", "10"]}, None),
+        ({"iss": 7, "aud": None, DEPLOYMENT: {}}, None),
+        ({"aud": 10, DEPLOYMENT: "d1"}, None),
+        ({"iss": "https://other.example"}, "another platform"),
+        ({"aud": ["9"]}, "another client_id"),
+        ({DEPLOYMENT: "d2"}, "another deployment_id"),
+    ],
+)
+def test_launch_of_another_registration(claims: dict[str, Any], why: str | None) -> None:
+    """Its URL must not get this registration's token: a fault with its line, and the rest is kept."""
+    catalogue = read_catalogue([launch(A, **claims), launch(B, "c2")], where=WHERE, tool=TOOL)
+
+    assert [each.context_id for each in catalogue.entries] == (["c2"] if why else ["c1", "c2"])
+    assert [fault.partition(":")[0] for fault in catalogue.faults] == (["contexts, entry 1"] if why else [])
+    assert (why or "") in "".join(catalogue.faults)
+
+
+def test_launches_of_two_deployments() -> None:
+    """A context's id is unique within a deployment: two of one id stay two (LTI Core §5.4.1)."""
+    assert urls([launch(A, **{DEPLOYMENT: "1"}, iat=2), launch(B, **{DEPLOYMENT: 2}, iat=1)]) == [A, B]
+
+
+@pytest.mark.parametrize("iat", [10**400, float("nan"), float("inf"), "5", None, True, [1]])
+def test_launch_at_no_time(iat: Any) -> None:
+    """A time that is none counts as the oldest, and ends nothing."""
+    assert urls([launch(B, iat=iat), launch(A, iat=1), launch(B, iat=iat)]) == [A]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [[JWT], json.dumps([JWT]), [{"id_token": JWT}], lambda: iter([{"context_id": "7", "jwt": JWT}])],
+)
+def test_signed_token(setting: Any) -> None:
+    """Nobody here can verify a signature: the tool has to write the claims that it did; the token is not told."""
+    catalogue = read(setting)
+
+    assert "signed token" in catalogue.faults[0]
+    assert "eyJ" not in catalogue.faults[0]
+
+
+def test_signed_token_as_a_file() -> None:
+    """A token in place of a file's name is not told."""
+    with pytest.raises(ConfigurationError, match="not shown") as caught:
+        read(JWT)
+
+    assert "eyJ" not in str(caught.value)
+
+
+def test_token_that_is_no_launch() -> None:
+    """An ID token of a plain login."""
+    assert "not the claims of an LTI launch" in read([{"iss": "https://lms.example", "sub": "1"}]).faults[0]
+
+
+def test_ids_as_databases_have_them() -> None:
+    """UUIDs and whole decimals are ids in rows of an iterable too."""
+    rows = [
+        {"memberships_url": A, "context_id": UUID(int=7)},
+        {"memberships_url": B, "context_id": Decimal("8.0")},
+        {"memberships_url": A, "context_id": Decimal("NaN")},
+    ]
+    catalogue = read(rows)
+
+    assert [each.context_id for each in catalogue.entries] == ["00000000-0000-0000-0000-000000000007", "8"]
+    assert "context_id is Decimal" in catalogue.faults[0]
+
+
+def test_what_no_warehouse_stores() -> None:
+    """NUL and lone surrogates become U+FFFD (design §3)."""
+    (entry,) = read([{"memberships_url": A, "context_id": "a\0b", "title": "\ud800"}]).entries
+
+    assert (entry.context_id, entry.title) == ("a\ufffdb", "\ufffd")
+
+
+def test_launches_are_read_line_by_line() -> None:
+    """What is not UTF-8 is told by its line, however far down."""
+    written("l.jsonl", b'"https://lms.example/a"\n\n"\xff"\n')
+
+    with pytest.raises(ConfigurationError, match=r"l\.jsonl is not UTF-8 \(line 3\)"):
+        read("l.jsonl")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -152,6 +152,43 @@ def test_a_database_that_is_away_keeps_its_password() -> None:
     said = str(caught.value)
     assert "OperationalError" in said
     assert not any(secret in said for secret in ("p%40ss", "p@ss", "tok3n", url))
+
+
+@pytest.mark.parametrize("password", ["p@sswort", "p@ss/wort", "p?ss@wort", "p#ss:wort@"])
+def test_a_password_that_is_not_escaped_is_not_told(password: str) -> None:
+    """What follows its @ is taken for a host that cannot be found, and must not be told as one."""
+    with pytest.raises(ConfigurationError) as caught:
+        read(
+            {"query": "select 1", "url": f"postgresql://reader:{password}@127.0.0.1:9/tool?connect_timeout=1"}
+        )
+
+    assert not any(part in str(caught.value) for part in ("wort", "sswort", password))
+
+
+def test_a_password_in_the_query_is_not_told() -> None:
+    """DuckDB repeats in its errors the address of a database that the query itself opens."""
+    address = "/no/such/folder?password=hunter2 token=''s3 cret''"
+    with pytest.raises(ConfigurationError) as caught:
+        read({"query": f"select * from read_csv('{address}')", "url": ":memory:"})
+
+    said = str(caught.value)
+    assert "/no/such/folder" in said
+    assert "hunter2" not in said
+    assert "s3 cret" not in said
+
+
+def test_a_table_that_breaks_off() -> None:
+    """Half of a table would delist the other half: it is no catalogue, and its maker's words are not told."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield pa.record_batch({"memberships_url": [f"{BASE}1"]})
+        raise OSError("hunter2")
+
+    reader = pa.RecordBatchReader.from_batches(pa.schema({"memberships_url": pa.string()}), batches())
+    with pytest.raises(ConfigurationError, match="table broke off: OSError") as caught:
+        read(reader)
+
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

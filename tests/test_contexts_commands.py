@@ -1,6 +1,7 @@
 """`lti-rosters contexts`, `contexts add` and `contexts import`: the catalogue listed, and added to without a loss."""
 
 import json
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,9 +13,11 @@ from click.testing import CliRunner, Result
 from commands import catalogued, files, valid
 from lti_rosters.catalogue.catalogue import read_catalogue
 from lti_rosters.catalogue.editing import EditedFile
-from lti_rosters.catalogue.launches import CONTEXT_CLAIM, NRPS_CLAIM
+from lti_rosters.catalogue.launches import CONTEXT_CLAIM, DEPLOYMENT_CLAIM, NRPS_CLAIM
 from lti_rosters.cli.main import commands
+from lti_rosters.courses.additions import add
 from lti_rosters.courses.listing import Attempt, Order, list_contexts, state
+from lti_rosters.courses.text import MOST_ROWS
 from lti_rosters.errors import ConfigurationError, LtiRostersError, UsageError
 from lti_rosters.reference.platform import member
 from lti_rosters.runs.run import Order as RunOrder
@@ -145,6 +148,17 @@ def test_the_text_counts_the_states(desk: Path) -> None:
     assert "1 in the catalogue: 1 never." in out
 
 
+def test_a_long_catalogue_is_not_drawn_whole(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two thousand rows are a table; the count is of all, and --json has them."""
+    monkeypatch.setenv("COLUMNS", "200")
+    school.options["canvas"]["contexts"] = {"template": URL + "{id}", "ids": [*range(MOST_ROWS + 5)]}
+    with school.settings():
+        result = called("contexts")
+
+    assert "… and 5 more; --json lists all." in result.stderr
+    assert f"{MOST_ROWS + 5:,} in the catalogue" in result.stdout
+
+
 # contexts add
 
 
@@ -252,6 +266,73 @@ def test_a_damaged_file_is_not_written(desk: Path) -> None:
     assert "Mend that line first" in str(refused("contexts", "add", "canvas", f"{URL}2"))
 
 
+def test_other_lines_stay_byte_by_byte(desk: Path) -> None:
+    """Quotes, blank lines and rows of an older width are as they were, also where a row is changed."""
+    before = f'memberships_url,context_id\n"{URL}1","c1"\n\n{URL}2,c2,,\n"{URL}3",c3'
+    (desk / "courses.csv").write_text(before, encoding="utf-8")
+    said("contexts", "add", "canvas", f"{URL}4", "--context-id", "c4")
+    said("contexts", "import", "canvas", "-", text=launch("c2", f"{URL}2b"))
+
+    after = before.replace(f"{URL}2,c2", f"{URL}2b,c2") + f"\n{URL}4,c4\n"
+    assert (desk / "courses.csv").read_text(encoding="utf-8") == after
+
+
+def test_lines_that_are_no_json_stay(desk: Path, school: School) -> None:
+    """A separator of lines in a title is none in JSON, and what is no JSON at all is left to its owner."""
+    school.options["canvas"]["contexts"] = "courses.jsonl"
+    before = f'{{"memberships_url": "{URL}1", "title": "a\u2028b"}}\n\nnot JSON\n'
+    (desk / "courses.jsonl").write_text(before, encoding="utf-8")
+    with school.settings():
+        said("contexts", "add", "canvas", f"{URL}2")
+
+    assert (desk / "courses.jsonl").read_text(encoding="utf-8") == (
+        before + f'{{"memberships_url": "{URL}2"}}\n'
+    )
+
+
+@pytest.mark.parametrize("text", ["", "\ufeff\n"])
+def test_a_file_without_a_word_gets_its_header(text: str, desk: Path) -> None:
+    """As after `touch courses.csv`."""
+    (desk / "courses.csv").write_text(text, encoding="utf-8")
+    said("contexts", "add", "canvas", f"{URL}1", "--context-id", "c1")
+
+    assert addresses(desk) == {"c1": f"{URL}1"}
+
+
+def test_a_course_with_another_address_is_refused(desk: Path) -> None:
+    """Two rows of one course would be read as the first: the place of the other is told, nothing is written."""
+    before = f"memberships_url,context_id\n{URL}1,c1\n"
+    (desk / "courses.csv").write_text(before, encoding="utf-8")
+    error = refused("contexts", "add", "canvas", f"{URL}2", "--context-id", "c1")
+
+    assert isinstance(error, UsageError)
+    assert "courses.csv, line 2" in str(error)
+    assert (desk / "courses.csv").read_text(encoding="utf-8") == before
+
+
+def test_no_column_is_added_beside_a_row_that_is_too_long(desk: Path) -> None:
+    """What a comma without quotes cut off would become a cell of the new column, and the row a good one."""
+    (desk / "courses.csv").write_text(f"title,memberships_url\nx,{URL}1,b\n", encoding="utf-8")
+
+    assert "more cells" in str(refused("contexts", "add", "canvas", f"{URL}2", "--context-id", "c2"))
+
+
+def test_commands_at_once_take_turns(desk: Path) -> None:
+    """Rows added by several at a time are all there."""
+
+    def adds(start: int) -> None:
+        for number in range(start, start + 5):
+            add("canvas", {"memberships_url": f"{URL}{number}", "context_id": f"c{number}"})
+
+    threads = [threading.Thread(target=adds, args=(start,)) for start in (0, 10, 20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(addresses(desk)) == 15
+
+
 # contexts import
 
 
@@ -315,3 +396,116 @@ def test_ltiaas_wants_its_own_tokens(desk: Path, school: School) -> None:
     (entry,) = read_catalogue(desk / "activities.csv", where="x", provider="ltiaas").entries
     assert (entry.context_id, entry.service_key) == ("c1", "s3cret")
     assert "s3cret" not in result.output
+
+
+def test_launches_of_others_are_skipped(desk: Path, school: School) -> None:
+    """Of another platform, another tool, another deployment: a log of all launches is sorted by its registration."""
+    platform = school.platform
+    school.options["canvas"]["deployment_id"] = "d1"
+    ours = {"iss": platform.issuer, "aud": [platform.client_id, "more"], DEPLOYMENT_CLAIM: "d1"}
+    text = (
+        launch("c1", f"{URL}1", **ours)
+        + launch("c2", "https://evil.example/2", **{**ours, "iss": "https://evil.example"})
+        + launch("c3", f"{URL}3", **{**ours, "aud": "another"})
+        + launch("c4", f"{URL}4", **{**ours, DEPLOYMENT_CLAIM: "d2"})
+    )
+    with school.settings():
+        result = called("contexts", "import", "canvas", "-", text=text)
+
+    assert addresses(desk) == {"c1": f"{URL}1"}
+    assert "1 added, 0 changed, 0 known, 3 skipped." in result.stdout
+    assert [word in result.output for word in ("platform than", "client_id than", "deployment_id than")] == [
+        True
+    ] * 3
+    assert result.return_value == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [("", 0), ("junk\n", 8), (launch("c1", f"{URL}1") + "{}\n", 3), (launch("c1", None), 0)],
+)
+def test_lines_that_are_no_launch_are_failures(text: str, status: int, desk: Path) -> None:
+    """Exit 3 beside good ones, 8 alone; a course without the service is no failure (design §6)."""
+    del desk
+
+    assert called("contexts", "import", "canvas", "-", text=text).return_value == status
+
+
+def test_changes_are_told_in_the_order_of_the_lines(desk: Path) -> None:
+    """Whatever becomes of them."""
+    del desk
+    lines = "junk\n" + launch("c1", f"{URL}1", at=2) + launch("c1", f"{URL}1", at=1) + launch("c2", f"{URL}2")
+    told = called("contexts", "import", "canvas", "-", text=lines).output.splitlines()
+
+    assert [line.partition(":")[0] for line in told[:-1]] == [
+        f"standard input, line {n}" for n in (1, 2, 3, 4)
+    ]
+
+
+def test_every_row_of_a_course_moves(desk: Path) -> None:
+    """The course and its links: a link left at the old address would be read as another course."""
+    (desk / "courses.csv").write_text(
+        f"memberships_url,context_id,resource_link_id\n{URL}1,c1,\n{URL}1,c1,r1\n{URL}2,c2,r2\n",
+        encoding="utf-8",
+    )
+    said("contexts", "import", "canvas", "-", text=launch("c1", f"{URL}new"))
+
+    entries = read_catalogue(desk / "courses.csv", where="canvas").entries
+    assert [(each.memberships_url, each.resource_link_id) for each in entries] == [
+        (f"{URL}new", None),
+        (f"{URL}new", "r1"),
+        (f"{URL}2", "r2"),
+    ]
+
+
+def test_a_course_under_an_id_of_the_operators_own_is_known_by_its_address(desk: Path) -> None:
+    """The catalogue's id need not be the platform's."""
+    before = f"memberships_url,context_id\n{URL}1,BOT-101\n"
+    (desk / "courses.csv").write_text(before, encoding="utf-8")
+    out = said("contexts", "import", "canvas", "-", text=launch("c1", f"{URL}1"))
+
+    assert "the catalogue has its address" in out
+    assert (desk / "courses.csv").read_text(encoding="utf-8") == before
+
+
+def test_a_jsonl_catalogue_keeps_when_the_launch_was_and_nobody_who_did(desk: Path, school: School) -> None:
+    """So that an older launch, imported later, does not win; the person who launched stays out of the file."""
+    school.options["canvas"]["contexts"] = "courses.jsonl"
+    with school.settings():
+        said(
+            "contexts", "import", "canvas", "-", text=launch("c1", f"{URL}new", at=5, sub="ada", name="Ada L")
+        )
+        out = said("contexts", "import", "canvas", "-", text=launch("c1", f"{URL}old", at=4))
+
+        assert (
+            "the catalogue has a newer launch"
+            in called("contexts", "import", "canvas", "-", text=launch("c1", f"{URL}old", at=4)).output
+        )
+    assert "1 skipped" in out
+    assert addresses(desk, "courses.jsonl") == {"c1": f"{URL}new"}
+    assert "ada" not in (desk / "courses.jsonl").read_text(encoding="utf-8").lower()
+
+
+def test_a_jsonl_catalogue_of_ltiaas_keeps_when_the_launch_was(desk: Path, school: School) -> None:
+    """The newest service key of a course is in force."""
+    school.options["canvas"] |= {"provider": "ltiaas", "contexts": "kept.jsonl"}
+
+    def token(key: str, at: int) -> str:
+        services = {"serviceKey": key, "namesAndRoles": {"available": True}}
+        return json.dumps({"iat": at, "services": services, "launch": {"context": {"id": "c1"}}}) + "\n"
+
+    with school.settings():
+        for key, at in (("k5", 5), ("k4", 4), ("k6", 6)):
+            called("contexts", "import", "canvas", "-", text=token(key, at))
+    rows = read_catalogue(desk / "kept.jsonl", where="x", provider="ltiaas").entries
+
+    assert [(row.service_key, row.launched_at) for row in rows] == [("k5", 5), ("k6", 6)]
+
+
+def test_words_of_a_platform_cannot_command_a_terminal(desk: Path) -> None:
+    """An escape sequence in a course's id is shown as what it is not."""
+    del desk
+
+    assert (
+        "\x1b" not in called("contexts", "import", "canvas", "-", text=launch("c\x1b[31m1", f"{URL}1")).output
+    )

@@ -2,9 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from commands import carried_out
+from lti_rosters.catalogue.launches import CONTEXT_CLAIM, NRPS_CLAIM
 from lti_rosters.keys.signing import SigningKey
-from lti_rosters.reference.platform import Exchange, Reply, member
+from lti_rosters.reference.platform import MOODLE, Course, Exchange, Reply, member
 from lti_rosters.rosters.harvest import MOST_AT_ONCE, Plan, _share
 from lti_rosters.rosters.reader import GIVEN_UP
 from lti_rosters.settings.registration import Options, Registration
@@ -54,6 +59,93 @@ def test_failed_entry_changes_nothing_of_a_course_that_another_entry_read(school
 
         assert sorted(str(sync.error_type) for sync in run.syncs) == ["None", "duplicate_context"]
         assert school.sql("SELECT context_id, title FROM contexts") == [("c0", "Botany")]
+
+
+def test_words_that_no_warehouse_stores_lose_no_other_course(school: School) -> None:
+    """A lone surrogate in the title or id of a course that cannot be read: the rest is loaded."""
+    school.add("c1", ["ann"])
+    away = f"{school.platform.origin}/away"
+    school.catalogue["canvas"] = [
+        *school.urls(),
+        {"memberships_url": f"{away}1", "context_id": "a\ud800", "title": "t\0"},
+        {"memberships_url": f"{away}2", "context_id": "b", "title": "\udfff"},
+    ]
+
+    run = school.run()
+
+    assert run.outcomes == {"c1": "complete", "a\ufffd": "unavailable", "b": "unavailable"}
+    assert school.members("c1") == {"ann"}
+    assert school.sql("SELECT title FROM contexts WHERE context_id = 'b'") == [("\ufffd",)]
+
+
+def endless() -> Any:
+    """A function that gives itself: what nobody foresaw of a catalogue."""
+    return endless
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "told"),
+    [
+        ({"query": "select memberships_url from launches", "url": "missing.duckdb"}, "IOException"),
+        ({"template": "https://lms.example/{id}", "ids": "missing.txt"}, "no file missing.txt"),
+        (endless, "RecursionError"),
+    ],
+)
+def test_a_catalogue_that_fails_fails_its_registration_alone(
+    catalogue: Any, told: str, tool_key: SigningKey, tmp_path: Path
+) -> None:
+    """The other registration is loaded, and why this one is not is told."""
+    with School(tmp_path / "school", tool_key) as school:
+        school.open("canvas").add(Course("c1", members=[member("ann")]))
+        school.open("moodle").add(Course("c1", members=[member("ben")]))
+        school.catalogue["moodle"] = catalogue
+        plans: list[Plan] = []
+
+        school.run(on_plan=plans.extend)
+
+        assert [str(plan.failure) for plan in plans if plan.failure and told in str(plan.failure)] != []
+        assert school.sql("SELECT registration, user_id FROM memberships") == [("canvas", "ann")]
+
+
+@pytest.mark.parametrize(("registrations", "status"), [(["canvas", "moodle"], 3), (["moodle"], 4)])
+def test_the_exit_status_of_a_query_that_fails(
+    registrations: list[str], status: int, tool_key: SigningKey, tmp_path: Path
+) -> None:
+    """3 where another registration is read, 4 where there is none (design §6)."""
+    with School(tmp_path / "school", tool_key) as school:
+        for name in registrations:
+            school.open(name).add(Course("c1", members=[member("ann")]))
+        school.catalogue["moodle"] = {"query": "select 1 as memberships_url", "url": "missing.duckdb"}
+
+        told = carried_out(school)
+
+    assert told["exit_status"] == status
+    assert "database of the catalogue failed" in str(told["failures"])
+
+
+def test_a_launch_of_another_platform_gets_no_token(
+    school: School, tool_key: SigningKey, tmp_path: Path
+) -> None:
+    """A launch of another LMS among the catalogue's: its address is never asked, nor trusted with the token."""
+    school.add("c1", ["ann"])
+    with School(tmp_path / "other", tool_key) as other:
+        other.open("moodle", MOODLE).add(Course("c2", members=[member("eve")]))
+        school.catalogue["canvas"] = [
+            {
+                "iss": platform.issuer,
+                "aud": platform.client_id,
+                CONTEXT_CLAIM: {"id": course},
+                NRPS_CLAIM: {"context_memberships_url": platform.memberships_url(course)},
+            }
+            for platform, course in ((school.platform, "c1"), (other.platform, "c2"))
+        ]
+        plans: list[Plan] = []
+
+        run = school.run(on_plan=plans.extend)
+
+        assert run.outcomes == {"c1": "complete"}
+        assert "another platform" in plans[0].faults[0]
+        assert other.platform.requests == []
 
 
 def test_context_id_told_on_the_second_page_is_the_courses(school: School) -> None:

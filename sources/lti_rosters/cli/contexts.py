@@ -46,8 +46,8 @@ def contexts(
 @click.option("--service-key", metavar="KEY", help="LTIAAS: what finds the roster, instead of a URL.")
 def add(registration: str, **row: str | None) -> None:
     """Add a course to the catalogue's CSV or JSONL file."""
-    from ..courses.additions import ADDED
     from ..courses.additions import add as add_row
+    from ..courses.merging import ADDED
     from ..runs.text import plain
 
     change = add_row(registration, row)
@@ -70,7 +70,8 @@ def import_(registration: str, launches: str) -> int:
 
     Lines that are no launch are told, and exit 3 (8 if there is nothing else).
     """
-    from ..courses.additions import SKIPPED, counted, exit_status, import_launches
+    from ..courses.additions import counted, exit_status, import_launches
+    from ..courses.merging import SKIPPED
     from ..runs.text import plain
 
     with click.open_file(launches, encoding="utf-8-sig", errors="strict") as file:

@@ -2,24 +2,24 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..catalogue.catalogue import entries_of
 from ..catalogue.editing import EditedFile, editable
 from ..catalogue.entries import BadRowError, ContextEntry, Sender, entry
 from ..catalogue.files import json_rows
-from ..catalogue.launches import claims_of, foreign, is_launch, read_launch
-from ..catalogue.ltiaas import is_id_token, read_id_token, token_of
+from ..catalogue.launches import foreign, is_launch, read_launch
+from ..catalogue.ltiaas import is_id_token, read_id_token
 from ..errors import ConfigurationError, UsageError
 from ..runs.destination import WORKING_DIRECTORY
 from ..runs.lock import CATALOGUE, alone
 from ..settings.lookup import Lookup, Place
 from ..settings.registration_settings import PROVIDERS, Reading
 from ..settings.settings import registration_names
+from .merging import ADDED, CHANGED, KNOWN, SKIPPED, Change, Merging, deployment_of, name_of
 
-ADDED, CHANGED, KNOWN, SKIPPED = "added", "changed", "known", "skipped"
 PARTIAL, UNUSABLE = 3, 8  # exit statuses of an import in which some lines, or all, are no launch (design §6)
 
 
@@ -30,19 +30,6 @@ class Target:
     path: Path
     provider: str
     tool: Sender
-
-
-class Change(NamedTuple):
-    """What became of one row: *what* is `added`, `changed`, `known` or `skipped`; *course* is never an address.
-
-    *is_bad*: it could not be read as what is imported.
-    """
-
-    where: str
-    what: str
-    course: str
-    why: str
-    is_bad: bool = False
 
 
 def target(registration: str) -> Target:
@@ -95,12 +82,12 @@ def add(registration: str, row: Mapping[str, str | None]) -> Change:
     with _edited(there) as (file, known):
         for each in known:
             if each is not None and _is_same(each, new):
-                return Change(each.where, KNOWN, _name(new), "it is in the catalogue already")
+                return Change(each.where, KNOWN, name_of(new), "it is in the catalogue already")
             if each is not None and each.context_id and each.context_id == new.context_id:
                 _refuse_other_address(each, new)
         file.append({name: value for name in row if (value := getattr(new, name))})
         file.save()
-    return Change(there.path.name, ADDED, _name(new), "")
+    return Change(there.path.name, ADDED, name_of(new), "")
 
 
 def _refuse_other_address(known: ContextEntry, new: ContextEntry) -> None:
@@ -129,7 +116,7 @@ def import_launches(registration: str, text: str, source: str) -> list[Change]:
     """
     there = target(registration)
     with _edited(there) as (file, known):
-        catalogue = _Known(file, there.provider, known)
+        catalogue = Merging(file, there.provider, known)
         changes: list[tuple[int, Change]] = []
         newest = _newest(_launches(text, source, there), changes)
         changes += [(number, catalogue.merge(launch)) for number, launch in newest]
@@ -160,7 +147,7 @@ def _launches(text: str, source: str, there: Target) -> Iterator[Read]:
         why = foreign(launch, there.tool) if there.provider == "nrps" else None
         if why is None and launch.address is None:
             why = launch.unavailable or "it has no address"
-        yield number, Change(where, SKIPPED, _name(launch), why) if why else launch
+        yield number, Change(where, SKIPPED, name_of(launch), why) if why else launch
 
 
 def _launch(row: Any, where: str, provider: str) -> ContextEntry:
@@ -182,7 +169,7 @@ def _newest(read: Iterator[Read], changes: list[tuple[int, Change]]) -> list[tup
         if isinstance(launch, Change):
             changes.append((number, launch))
             continue
-        key = (_deployment(launch), launch.context_id) if launch.context_id else launch.address
+        key = (deployment_of(launch), launch.context_id) if launch.context_id else launch.address
         older = newest.get(key)
         if older is None or (older[1].launched_at or 0.0) <= (launch.launched_at or 0.0):
             newest[key] = (number, launch)
@@ -190,99 +177,13 @@ def _newest(read: Iterator[Read], changes: list[tuple[int, Change]]) -> list[tup
             older = (number, launch)
         if older is not None:
             why = "there is a newer launch of the course"
-            changes.append((older[0], Change(older[1].where, SKIPPED, _name(older[1]), why)))
+            changes.append((older[0], Change(older[1].where, SKIPPED, name_of(older[1]), why)))
     return list(newest.values())
-
-
-@dataclass(slots=True)
-class _Known:
-    """The rows of the catalogue's *file*, found by course and by address."""
-
-    file: EditedFile
-    provider: str
-    rows: list[ContextEntry | None]
-    by_id: dict[str, list[int]] = field(default_factory=dict)
-    by_address: dict[str, list[int]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for number in range(len(self.rows)):
-            self._note(number)
-
-    def _note(self, number: int) -> None:
-        row = self.rows[number]
-        if row is not None and row.context_id:
-            self.by_id.setdefault(row.context_id, []).append(number)
-        if row is not None and row.address:
-            self.by_address.setdefault(row.address, []).append(number)
-
-    def merge(self, launch: ContextEntry) -> Change:
-        """Add *launch*, or give the rows of its course its address, whatever link of it they are for."""
-        rows = [self.rows[number] for number in self.by_id.get(launch.context_id or "", ())]
-        launches = [row for row in rows if row is not None and self._is_launch_of(row, launch)]
-        newest = max(launches, key=lambda row: row.launched_at or 0.0, default=None)
-        if newest is not None and (newest.launched_at or 0.0) > (launch.launched_at or 0.0):
-            return Change(launch.where, SKIPPED, _name(launch), "the catalogue has a newer launch")
-        plain = [
-            number
-            for number in self.by_id.get(launch.context_id or "", ())
-            if (row := self.rows[number]) is not None and not row.is_launch
-        ]
-        moved = [number for number in plain if self._address(number) != launch.address]
-        if not moved and (newest.address == launch.address if newest else plain):
-            return Change(launch.where, KNOWN, _name(launch), "the catalogue has it")
-        if newest is None and not plain:
-            if self.by_address.get(launch.address or ""):
-                return Change(launch.where, KNOWN, _name(launch), "the catalogue has its address")
-            self._append(launch)
-            return Change(launch.where, ADDED, _name(launch), "")
-        self._move(moved, launch)
-        if newest is not None and newest.address != launch.address:
-            self._append(launch)  # the newest of a course's launches is in force: the others stay as they are
-        return Change(launch.where, CHANGED, _name(launch), "this launch has another address")
-
-    def _address(self, number: int) -> str | None:
-        row = self.rows[number]
-        return row.address if row else None
-
-    def _is_launch_of(self, row: ContextEntry, launch: ContextEntry) -> bool:
-        return row.is_launch and _deployment(row) == _deployment(launch)
-
-    def _move(self, numbers: Sequence[int], launch: ContextEntry) -> None:
-        column = "service_key" if self.provider == "ltiaas" else "memberships_url"
-        for number in numbers:
-            self.file.change(number, column, self._row(launch))
-            if (row := self.rows[number]) is not None:
-                self.rows[number] = replace(
-                    row, memberships_url=launch.memberships_url, service_key=launch.service_key
-                )
-
-    def _append(self, launch: ContextEntry) -> None:
-        claims = token_of if self.provider == "ltiaas" else claims_of
-        self.file.append(claims(launch) if self.file.is_json else self._row(launch))
-        self.rows.append(launch)
-        self._note(len(self.rows) - 1)
-
-    def _row(self, launch: ContextEntry) -> dict[str, str]:
-        named = {
-            "memberships_url" if self.provider == "nrps" else "service_key": launch.address,
-            "context_id": launch.context_id,
-            "label": launch.label,
-            "title": launch.title,
-        }
-        return {name: value for name, value in named.items() if value}
-
-
-def _deployment(launch: ContextEntry) -> str | None:
-    return launch.sender.deployment_id if launch.sender else None
 
 
 def _is_same(known: ContextEntry, new: ContextEntry) -> bool:
     link = None if known.is_launch else known.resource_link_id  # a launch asks for no link's roster
     return (known.address, link) == (new.address, new.resource_link_id)
-
-
-def _name(course: ContextEntry) -> str:
-    return course.context_id or course.title or course.label or "a course without an id"
 
 
 def counted(changes: Sequence[Change]) -> dict[str, int]:
