@@ -1,5 +1,6 @@
 """Catalogues in columns: Parquet files, tables in memory, and queries on real databases."""
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -13,7 +14,11 @@ import pytest
 from pyarrow import parquet
 
 from lti_rosters.catalogue.catalogue import Catalogue, read_catalogue
+from lti_rosters.catalogue.launches import DEPLOYMENT_CLAIM, NRPS_CLAIM
 from lti_rosters.errors import ConfigurationError
+from lti_rosters.rosters.harvest import plans
+from lti_rosters.settings.registration import Registration
+from lti_rosters.settings.settings import Settings
 
 WHERE = "canvas"
 BASE = "https://lms.example/"
@@ -203,6 +208,24 @@ def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match=r"courses\.parquet cannot be read as Parquet"):
         read(path)
+
+
+def test_a_launch_of_another_deployment(tmp_path: Path) -> None:
+    """A registration for one deployment reads its launches alone; the others are told, each with its line."""
+    lines = [
+        json.dumps({DEPLOYMENT_CLAIM: deployment, NRPS_CLAIM: {"context_memberships_url": f"{BASE}{number}"}})
+        for number, deployment in enumerate(("d1", "d2", "d1"))
+    ]
+    path = tmp_path / "launches.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+    def planned(deployment_id: str | None) -> tuple[int, list[str]]:
+        registration = Registration(name=WHERE, deployment_id=deployment_id, contexts=path)
+        (plan,) = plans(Settings("keep", (registration,)))
+        return len(plan.entries), [fault.split(":")[0].split("/")[-1] for fault in plan.faults]
+
+    assert planned("d1") == (2, ["launches.jsonl, line 2"])
+    assert planned(None) == (3, [])
 
 
 def test_a_token_is_no_row(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from commands import carried_out, desk, ended
-from lti_rosters.tables import ledger
+from lti_rosters.tables import asking
 from school import School, crowd
 
 HOLD = "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('held', flush=True); time.sleep({})"
@@ -59,7 +59,7 @@ def test_a_file_that_stays_open_elsewhere_is_told(school: School, monkeypatch: p
     school.add("c1", ["ann"])
     carried_out(school)
     school.platform.forget()
-    monkeypatch.setattr(ledger, "PATIENCE", 0.5)  # as long as a test may wait
+    monkeypatch.setattr(asking, "PATIENCE", 0.5)  # as long as a test may wait
     other = holder(school.database, 60.0)
 
     told = carried_out(school)
