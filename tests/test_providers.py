@@ -144,7 +144,10 @@ ROWS = {"service key": "service_key", "ltik": "ltik", "bearer": "memberships_url
 
 @pytest.mark.parametrize("way", ROWS)
 def test_ways_to_authenticate(school: School, hub: FakeLtiaas, way: str) -> None:
-    """A service key, a ltik, or (unverified) Bearer with the LMS's address; role and page size are sent."""
+    """A service key, a ltik, or (unverified) Bearer with the LMS's address; role and page size are sent.
+
+    The filter is new, so two pages of learners are followed by three of everybody.
+    """
     value = {"service key": "SERV-c1", "ltik": "LTIK-c1", "bearer": hub.memberships_url("c1")}[way]
     school.catalogue["hub"] = [{ROWS[way]: value, "context_id": "c1"}]
 
@@ -152,7 +155,8 @@ def test_ways_to_authenticate(school: School, hub: FakeLtiaas, way: str) -> None
 
     assert run.outcomes == {"c1": "complete"}
     assert school.members("c1") == {"ann", "ben"}
-    assert len(hub.requests) == 2
+    assert len(hub.requests) == 5
+    assert ["Learner" in str(hub.requests[at].query) for at in (0, 2)] == [True, False]
     assert "limit" in str(hub.requests[0].query)
 
 

@@ -26,16 +26,16 @@ def asked_for(role: str) -> str:
 
 
 def filtered(name: str, role: str) -> Replay:
-    """Course 7 asked with *role*, answered as recorded for its short name."""
-    replay = Replay()
+    """Course 7 asked with *role*, answered as recorded for its short name, and as 43 without."""
+    replay = Replay("43_mix")
     replay.add(COURSE_7)
     replay.answer(COURSE_7 + asked_for(role), name)
     return replay
 
 
 def filtered_pages() -> Replay:
-    """Course 5 asked for learners, a hundred a page; the next link has lost the role."""
-    replay = Replay("49_c250_p2", "50_c250_p3")
+    """Course 5 asked for learners, a hundred a page; the next link has lost the role. And as 48 without."""
+    replay = Replay("48_c250_p1", "49_c250_p2", "50_c250_p3")
     replay.add(COURSE_5)
     replay.answer(f"{COURSE_5}{asked_for('Learner')}&limit=100", "57_role_learner_p1")
     return replay
@@ -155,7 +155,7 @@ def test_a_moodle_field_of_its_own_is_kept(lab: School) -> None:
     ("registration", "context_id", "role", "people"),
     [
         ("learners", "7", "Learner", 13),  # 52: of 14 sent
-        ("instructors", "7", "Instructor", 5),  # 53: the platform itself left the administrator out
+        ("instructors", "7", "Instructor", 6),  # 53: the platform left the administrator out, 43 has him
         ("mentors", "7", "Mentor", 0),  # 56: of 19 sent, because the platform knows no such role
         ("learners_paged", "5", "Learner", 246),  # 57: of 248 sent, because next has lost the role
     ],
@@ -164,11 +164,54 @@ def test_a_moodle_field_of_its_own_is_kept(lab: School) -> None:
 def test_a_role_filter_holds_whatever_the_platform_sends(
     lab: School, registration: str, context_id: str, role: str, people: int
 ) -> None:
-    """52, 53, 56, 57: who has not the role asked for is not on the roster."""
+    """52, 53, 56, 57: who has the role asked for is on the roster, and nobody else."""
     roster = lab.roster(context_id, registration)
 
     assert len(roster) == people
     assert all(role in held for _, held in roster.values())
+
+
+@pytest.fixture(scope="module")
+def filtered_again(lab: School, told: dict[str, Any]) -> dict[str, tuple[str, int, int]]:
+    """Outcome, readings and departures of each filtered course in a second night that sends the same."""
+    del told
+    names = ["learners", "instructors", "mentors", "learners_paged"]
+    carried_out(lab, registrations=names)
+    rows = lab.sql(
+        "SELECT registration, outcome, readings, departures FROM roster_syncs WHERE role_filter IS NOT NULL"
+        " QUALIFY row_number() OVER (PARTITION BY registration ORDER BY finished_at DESC) = 1"
+    )
+    assert len(rows) == len(names)
+    return {name: tuple(row) for name, *row in rows}  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("registration", "readings", "targets"),
+    [
+        ("learners", 1, ["role"]),  # 52 shows what is known, after our own filter: the one request is enough
+        (
+            "learners_paged",
+            1,
+            ["role", "from=100", "from=200"],
+        ),  # 57 and the two pages that its next leads to
+        ("mentors", 1, ["role"]),  # 56: nobody of whom there was nobody
+        ("instructors", 2, ["role", "whole"]),  # 53 leaves out the administrator, so 43 is asked
+    ],
+)
+def test_the_next_night_nobody_has_left(
+    lab: School,
+    filtered_again: dict[str, tuple[str, int, int]],
+    registration: str,
+    readings: int,
+    targets: list[str],
+) -> None:
+    """52, 53, 56, 57: unchanged, whatever the filter leaves out, and read whole only where it shows a change."""
+    replay: Any = lab.platforms[registration]
+    asked = [each.target for each in replay.roster_requests[-len(targets) :]]
+
+    assert filtered_again[registration] == ("unchanged", readings, 0)
+    for word, target in zip(targets, asked, strict=True):
+        assert word in target or (word == "whole" and "?" not in target)
 
 
 @pytest.mark.usefixtures("told")

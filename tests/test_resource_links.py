@@ -363,7 +363,7 @@ def test_a_departure_from_a_paged_link_is_confirmed(three: School) -> None:
 
 
 def test_a_role_filter_holds_for_links(school: School) -> None:
-    """The role is sent with the link's id and applied on our side."""
+    """The role is sent with the link's id and applied on our side; what it shows first is looked at without."""
     teacher = member("tom", ["Instructor"])
     school.add("c1", [member("ann"), teacher], links={"r1": None})
     school.platform.courses["c1"].script = only(pages([member("ann"), teacher]))
@@ -372,7 +372,13 @@ def test_a_role_filter_holds_for_links(school: School) -> None:
     school.run(role="instructor")
 
     assert (set(school.link("c1", "r1")), school.members("c1")) == ({"tom"}, {"tom"})
-    assert all("role" in exchange.query for exchange in school.platform.roster_requests)
+    asked = [("rlid" in each.query, "role" in each.query) for each in school.platform.roster_requests]
+    assert asked == [(False, True), (False, False), (True, True), (True, False)]
+
+    school.run(role="instructor")
+
+    asked = [("rlid" in each.query, "role" in each.query) for each in school.platform.roster_requests]
+    assert asked[4:] == [(False, True), (True, True)]
 
 
 def test_a_link_of_a_context_without_an_id_stays_with_its_course(school: School) -> None:

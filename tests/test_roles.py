@@ -254,6 +254,25 @@ def test_an_unknown_filter_is_refused_e66(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("lerner", "learner"),
+        ("Instructors", "instructor"),
+        ("teaching assistants", "teaching_assistant"),
+        (f"{LIS}/membership#Lerner", LEARNER),
+        ("wizard", None),
+    ],
+)
+def test_the_nearest_role_is_suggested(text: str, near: str | None) -> None:
+    """A misspelt role is answered with the one that was meant, a URI with a URI."""
+    with pytest.raises(ConfigurationError) as raised:
+        role_filter(text)
+
+    assert ("Did you mean" in str(raised.value)) is (near is not None)
+    assert f"Did you mean {near}?" in str(raised.value) or near is None
+
+
+@pytest.mark.parametrize(
     ("wanted", "uris", "expected"),
     [
         (INSTRUCTOR, [ASSISTANT], True),

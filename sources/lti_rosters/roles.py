@@ -1,6 +1,7 @@
 """The role vocabulary, and what a member's roles amount to (LTI Core 1.3, appendix A.2)."""
 
 import csv
+import difflib
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -128,11 +129,24 @@ def role_filter(text: str) -> str:
     name = text.strip().lower()
     role = read_role(NAMES.get(name, text))
     if role.vocabulary == "unknown":
+        near = _nearest(name)
         raise ConfigurationError(
             f"role {text[:200]!r} is not a role of the LTI vocabulary.",
-            remedy=f"Use one of {', '.join(sorted(NAMES))}, or a full role URI such as {CONTEXT}Learner.",
+            remedy=f"{f'Did you mean {near}? ' if near else ''}Use one of {', '.join(sorted(NAMES))}, "
+            f"or a full role URI such as {CONTEXT}Learner.",
         )
     return role.canonical_uri
+
+
+def _nearest(name: str) -> str | None:
+    """The role that *name* may be a misspelling of: one of our names, or a full URI where it looks like one."""
+    if "/" in name:
+        by_text = {_folded(role.role_uri): role.role_uri for role in vocabulary() if not role.is_deprecated}
+    else:
+        name = name.replace(" ", "_").replace("-", "_")
+        by_text = {each.replace("_", ""): each for each in NAMES} | {each: each for each in NAMES}
+    near = difflib.get_close_matches(_folded(name)[:200], by_text, n=1, cutoff=0.7)
+    return by_text[near[0]] if near else None
 
 
 def matches(filter_uri: str, uris: Iterable[str]) -> bool:

@@ -90,8 +90,8 @@ def lti_rosters(
 
     def rosters() -> Iterator[Batch]:
         names = [plan.registration.name for plan in made]
-        differing = [plan.registration.name for plan in made if plan.registration.options.use_differences]
-        ledger = read_ledger(_sql_client(), names, differing=differing)
+        looked_back = [plan.registration.name for plan in made if _looks_back(plan)]
+        ledger = read_ledger(_sql_client(), names, looked_back=looked_back)
         check_agreement(identity, ledger.held, ledger.suppression_keys)
         chosen = narrowed(made, ledger, context_ids=context_ids, limit=limit)
         harvest = Harvest(
@@ -110,6 +110,12 @@ def lti_rosters(
     read = dlt.resource(rosters, name="rosters", selected=False)
     for table in TABLES.values():
         yield read | _transformer(table)
+
+
+def _looks_back(plan: Plan) -> bool:
+    """Whether what is asked of the platform hangs on the last reading of each course."""
+    options = plan.registration.options
+    return options.use_differences or options.role is not None
 
 
 def _ignore(told: object) -> None:

@@ -23,11 +23,11 @@ class Pages(Protocol):
         differences_url: str | None = None,
         *,
         resource_link_id: str | None = None,
-        is_whole: bool = False,
+        sends_role: bool = True,
     ) -> Iterator[Sheet]:
         """Walk the pages of *entry*: of its course, or of the resource link *resource_link_id* in it.
 
-        Asked for the *is_whole* roster, the platform is told of no role filter.
+        The platform is asked to apply the registration's role filter, unless *sends_role* is false.
         """
         ...
 
@@ -53,9 +53,9 @@ def pages_of(registration: Registration, connection: Connection) -> Pages:
         differences_url: str | None = None,
         *,
         resource_link_id: str | None = None,
-        is_whole: bool = False,
+        sends_role: bool = True,
     ) -> Iterator[Sheet]:
-        parameters = _sent(registration, resource_link_id, is_whole=is_whole)
+        parameters = _sent(registration, resource_link_id, sends_role=sends_role)
         if isinstance(connection, ltiaas.Account):  # which names no differences
             return ltiaas.pages(connection, entry, effort, parameters=parameters)
         if differences_url is not None:
@@ -68,15 +68,14 @@ def pages_of(registration: Registration, connection: Connection) -> Pages:
     return pages
 
 
-def _sent(registration: Registration, resource_link_id: str | None, *, is_whole: bool) -> dict[str, str]:
+def _sent(registration: Registration, resource_link_id: str | None, *, sends_role: bool) -> dict[str, str]:
     """What is asked of the first page (NRPS §2.4.1, §2.4.2, §3).
 
     The role goes as its full URI: it is the one form that Canvas, TAO, Moodle and LTIAAS all know (E66).
     """
     options = registration.options
     limit = str(options.page_size) if options.page_size else None
-    role = None if is_whole else options.role
-    given = {"role": role, "limit": limit, "rlid": resource_link_id}
+    given = {"role": options.role if sends_role else None, "limit": limit, "rlid": resource_link_id}
     return {name: value for name, value in given.items() if value}
 
 

@@ -172,7 +172,7 @@ def _no_pages(
     differences_url: str | None = None,
     *,
     resource_link_id: str | None = None,
-    is_whole: bool = False,
+    sends_role: bool = True,
 ) -> Iterator[Sheet]:
     raise NotImplementedError  # this reader only tells what is known of an entry
 

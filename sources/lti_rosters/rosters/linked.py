@@ -6,7 +6,6 @@ A platform need not offer them: one that refuses or ignores the link's id is tol
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import count
 
 from ..catalogue.catalogue import ContextEntry
 from ..errors import (
@@ -101,18 +100,16 @@ class LinkReader:
             if context_id is not None:
                 self._name(sync, course, context_id)
 
-        walks = count()
-
-        def walk() -> Reading:
-            sheets = self.reader.pages(
-                entry, sync.effort, resource_link_id=sync.resource_link_id, is_whole=next(walks) > 0
-            )
+        def walk(*, sends_role: bool) -> Reading:
+            link = sync.resource_link_id
+            sheets = self.reader.pages(entry, sync.effort, resource_link_id=link, sends_role=sends_role)
             return read_pages(_bare(sheets, sync), rules, on_context=told)
 
         def in_force(_: str | None) -> _InForce:
             return _InForce(self.links, _key(sync), self.reader.is_full)
 
-        roster = read_roster(walk, in_force, rules)
+        sends = self.reader.sends_role(course.facts.context_key)
+        roster = read_roster(walk, in_force, rules, sends_role=sends)
         if not self._is_first(_key(sync)):
             sync.outcome, sync.error_type = UNCHANGED, DUPLICATE_CONTEXT
             sync.error = (

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from itertools import count
 
 from ..catalogue.catalogue import ContextEntry
 from ..errors import (
@@ -27,6 +26,7 @@ from ..tables.ledger import ContextFacts, Ledger
 from ..web.transport import Effort
 from .claims import Claims
 from .differences import FALLBACK, applied, check_at_rest
+from .filtering import sends_role
 from .fingerprint import context_key
 from .roster import Reading, Roster, Rules, is_large_drop, read_pages, read_roster
 from .sync import COMPLETE, DIFFERENCES, DUPLICATE_CONTEXT, READ, UNCHANGED, Sync, now, stored_url
@@ -182,16 +182,14 @@ class Reader:
             if self.claims.tell(index, sync.facts.context_id):
                 raise _DuplicateContext
 
-        walks = count()
-
-        def walk() -> Reading:
-            # A second reading confirms the first: not by a filter that the platform may misread.
-            sheets = self.pages(entry, sync.effort, is_whole=next(walks) > 0)
+        def walk(*, sends_role: bool) -> Reading:
+            sheets = self.pages(entry, sync.effort, sends_role=sends_role)
             return read_pages(_counted(sheets, sync), rules, on_context=told)
 
         roster = self._from_differences(entry, sync, rules, told)
         if roster is None:
-            roster = read_roster(walk, lambda _: self._in_force(sync), rules)
+            sends = self.sends_role(sync.facts.context_key)
+            roster = read_roster(walk, lambda _: self._in_force(sync), rules, sends_role=sends)
         if not self.claims.is_first(index, sync.facts.context_id):
             raise _DuplicateContext
         self._take_context(sync, roster.reading, entry)
@@ -200,6 +198,10 @@ class Reader:
         sync.outcome = UNCHANGED if roster.is_unchanged else COMPLETE
         if not roster.is_unchanged:
             sync.roster_sync_id = sync.sync_id
+
+    def sends_role(self, context_key: str) -> bool:
+        """Whether a reading of that course, or of a link of it, begins with the platform's own filter."""
+        return sends_role(self.registration.options, self.ledger, context_key, is_full=self.is_full)
 
     def _in_force(self, sync: Sync) -> _InForce:
         return _InForce(self.ledger, sync.facts.context_key, self.is_full)
@@ -222,7 +224,8 @@ class Reader:
         def changed() -> Reading:
             return read_pages(_counted(self.pages(entry, sync.effort, url), sync), rules, on_context=same)
 
-        def walk() -> Reading:
+        def walk(*, sends_role: bool) -> Reading:
+            del sends_role  # the link is asked as it was given
             changes = changed()
             if changes.pages > 1:  # such a list may move too, and what it skips is never told again
                 check_at_rest(changes, changed())

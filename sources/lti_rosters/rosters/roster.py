@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ..errors import LoopedError, MalformedError, TooLargeError
 from ..providers.container import Member, Page, Sheet, merge
-from ..roles import held, matches
+from ..roles import matches
 from .fingerprint import roster_hash, row_hash
 
 MOST_MALFORMED, MALFORMED_SHARE = 5, 10  # more than five and more than a tenth: not the roster that was meant
@@ -61,6 +61,7 @@ class Reading:
     pages: int = 0
     malformed: int = 0
     doubles: int = 0
+    holders: set[str] = field(default_factory=set)  # of the role asked for, where their number is bounded
     is_unstable: bool = False  # somebody stood on two pages: the list moved while it was walked
     differences_url: str | None = None
 
@@ -80,39 +81,71 @@ class Roster:
     shown: int = 0  # how many it did show
 
 
+class Read(Protocol):
+    """One walk through the pages."""
+
+    def __call__(self, *, sends_role: bool) -> Reading:
+        """Walk them; with *sends_role* the platform is asked to apply the role filter."""
+        ...
+
+
 def read_roster(
-    read: Callable[[], Reading], previous_of: Callable[[str | None], Previous], rules: Rules
+    read: Read, previous_of: Callable[[str | None], Previous], rules: Rules, *, sends_role: bool = False
 ) -> Roster:
     """Read a roster and, where a departure has to be confirmed, read it again (design §5).
 
-    *read* walks the pages once; what it raises is raised: then the roster failed and nothing of it counts.
-    *previous_of* gives the roster in force of the context id that the platform named.
+    What *read* raises is raised: then the roster failed and nothing of it counts. *previous_of* gives the roster
+    in force of the context id that the platform named. With *sends_role* the first reading is filtered by the
+    platform. That saves pages and decides nothing: where it shows any change, the roster is read without.
     """
-    reading = read()
+    reading, is_filtered = _first(read, sends_role=sends_role)
+    order = [*reading.members]
     previous = previous_of(reading.context_id)
     roster = _roster(reading, previous, rules, readings=1)
-    if roster.is_unchanged or not rules.confirm_departures or not _is_doubtful(roster, rules):
+    if is_filtered and not roster.is_unchanged:
+        whole = read(sends_role=False)
+        order = [*whole.members]
+        reading = _united(reading, whole)
+        roster = _roster(reading, previous, rules, readings=2)
+    if roster.is_unchanged or not rules.confirm_departures or not _is_doubtful(roster):
         return roster
-    return _confirmed(read, reading, previous, rules)
+    return _confirmed(read, reading, previous, rules, roster.readings, order)
 
 
-def _confirmed(read: Callable[[], Reading], reading: Reading, previous: Previous, rules: Rules) -> Roster:
-    """Read again until nobody is missing any more, or until a list at rest shows who is.
+def _first(read: Read, *, sends_role: bool) -> tuple[Reading, bool]:
+    """The first reading, and whether the platform filtered it; where that goes wrong it is asked without.
 
+    A platform may refuse the parameter. One that loses it on the next link repeats on later pages whom the first
+    showed, which looks like paging without an end.
+    """
+    if sends_role:
+        try:
+            return read(sends_role=True), True
+        except (LoopedError, MalformedError):
+            pass
+    return read(sends_role=False), False
+
+
+def _confirmed(
+    read: Read, reading: Reading, previous: Previous, rules: Rules, done: int, order: list[str]
+) -> Roster:
+    """Read again, after *done* readings the last of which had its members in *order*, until it is clear who is missing.
+
+    That is when nobody is any more, or when a list at rest shows who is.
     A list that never rests shows who came, not who left: then whoever is missing stays.
     Somebody on two pages means that somebody else may have been on none: in every reading where pages are cut
     from another order each time (Sakai). Doubles in the order of the reading before are but two enrolments.
     """
-    order = [*reading.members]
-    for readings in range(2, MOST_READINGS + 1):
-        again = read()
+    last = done + MOST_READINGS - 1
+    for readings in range(done + 1, last + 1):
+        again = read(sends_role=False)
         before, order = order, [*again.members]
         is_at_rest = not again.is_unstable or order == before
         reading = _united(reading, again)
         roster = _roster(reading, previous, rules, readings=readings)
         if is_at_rest or not roster.departures:
             return roster
-    return _roster(reading, previous, rules, readings=MOST_READINGS, holds_back=True)
+    return _roster(reading, previous, rules, readings=last, holds_back=True)
 
 
 def read_pages(
@@ -163,15 +196,18 @@ def _take(reading: Reading, page: Page, rules: Rules) -> bool:
     reading.malformed += page.malformed
     members, before = reading.members, len(reading.members)
     doubles = 0
+    counts_holders = rules.role is not None and rules.max_members is not None
     for member in page.members:
         known = members.get(member.user_id)
         members[member.user_id] = member if known is None else merge(known, member)
         doubles += known is not None
+        if counts_holders and _matches(members[member.user_id], rules.role):
+            reading.holders.add(member.user_id)
     brought = len(members) - before
     reading.doubles += doubles
     if doubles and before and doubles > _doubles_within(page):
         reading.is_unstable = True
-    _check_size(len(members), rules)
+    _check_size(len(reading.holders) if counts_holders else len(members), rules)
     return brought > 0
 
 
@@ -280,21 +316,19 @@ def _split(members: list[Member], role: str) -> tuple[list[Member], list[Member]
     return seen, [member for member in members if not _matches(member, role)]
 
 
-def _matches(member: Member, role: str) -> bool:
-    return matches(role, (uri for uri, _ in held(member.roles).roles))
+def _matches(member: Member, role: str | None) -> bool:
+    return role is None or matches(role, member.roles)
 
 
-def _is_doubtful(roster: Roster, rules: Rules) -> bool:
+def _is_doubtful(roster: Roster) -> bool:
     """Whether a second reading has to confirm the first (design §5, departures).
 
     A list that moved under its own paging is read again as well: who was shifted off a page is nowhere else.
-    So is one under a filter, which a platform may misread: Moodle's leaves out a teacher who is its administrator.
+    A large drop that the reading without the filter bears out has been seen twice.
     """
-    if rules.role is not None and roster.departures:
-        return True
     if roster.reading.pages > 1 and (roster.departures or roster.reading.is_unstable):
         return True
-    return is_large_drop(roster)
+    return roster.readings == 1 and is_large_drop(roster)
 
 
 def is_large_drop(roster: Roster) -> bool:

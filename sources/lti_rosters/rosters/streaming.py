@@ -7,7 +7,15 @@ from ..errors import NotFoundError, TooLargeError
 from ..providers.container import Page
 from ..web.transport import Effort
 from .reader import Reader
-from .roster import MOST_EMPTY_PAGES, Reading, check_malformed, looped, take_context, take_empty_body
+from .roster import (
+    MOST_EMPTY_PAGES,
+    Reading,
+    check_malformed,
+    looped,
+    on_roster,
+    take_context,
+    take_empty_body,
+)
 
 
 def stream(
@@ -19,8 +27,9 @@ def stream(
     rules, reading = reader.rules(), Reading(context_id=None)
     effort = Effort(reader.clock() + reader.registration.options.roster_timeout)
     seen: set[int] = set()  # hashes of the links followed: eight bytes and some for each page
-    people, fruitless, before = 0, 0, frozenset[str]()
-    for sheet in reader.pages(entry, effort, resource_link_id=resource_link_id):
+    people, shown, fruitless, before = 0, 0, 0, frozenset[str]()
+    # The role is not sent: what a platform's filter leaves out could never be told here (filtering.py).
+    for sheet in reader.pages(entry, effort, resource_link_id=resource_link_id, sends_role=False):
         page = sheet.page
         reading.pages += 1
         reading.malformed += page.malformed
@@ -28,7 +37,8 @@ def stream(
             take_empty_body(reading, rules)
         take_context(reading, page)
         people += len(page.members)
-        if rules.max_members is not None and people > rules.max_members:
+        shown += len(on_roster(page.members, rules.role)) if rules.role else len(page.members)
+        if rules.max_members is not None and shown > rules.max_members:
             raise TooLargeError(f"the roster has more than {rules.max_members} members.")
         now = frozenset(member.user_id for member in page.members)
         fruitless = 0 if now - before else fruitless + 1

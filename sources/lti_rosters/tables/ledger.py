@@ -56,7 +56,7 @@ SELECT context_key, differences_url, role_filter, full_at FROM (
     WHERE outcome IN ('complete', 'unchanged') AND error_type IS NULL AND resource_link_id IS NULL
         AND registration IN (%s) AND {COMMITTED}
 ) AS readings
-WHERE place = 1 AND differences_url IS NOT NULL
+WHERE place = 1
 """  # noqa: S608 - names only
 
 # Which syncs wrote the rows that stand in a table; one for each course unless a load broke off half way.
@@ -117,9 +117,9 @@ class InForce:
 
 @dataclass(frozen=True, slots=True)
 class LastReading:
-    """Where the last reading of a course said that its differences are, and what it was itself."""
+    """Where the last reading of a course said that its differences are, if anywhere, and what it was itself."""
 
-    differences_url: str
+    differences_url: str | None
     role_filter: str | None
     full_at: datetime | None
 
@@ -188,11 +188,11 @@ class Ledger:
 
 
 def read_ledger(
-    client: SqlClientBase[Any] | None, registrations: Sequence[str], *, differing: Sequence[str] = ()
+    client: SqlClientBase[Any] | None, registrations: Sequence[str], *, looked_back: Sequence[str] = ()
 ) -> Ledger:
     """Read what *client*'s dataset holds of *registrations*; an empty ledger where nothing was loaded yet.
 
-    The differences links are read of *differing* registrations alone. Raises DestinationError when the
+    The last readings are read of *looked_back* registrations alone. Raises DestinationError when the
     destination cannot be asked.
     """
     ledger = Ledger(client, tuple(registrations))
@@ -203,7 +203,7 @@ def read_ledger(
             _read_in_force(ledger, client)
             for row in rows_of(client, CONTEXTS, ledger.registrations):
                 ledger.contexts[row[0]] = ContextFacts(*row)
-            for row in rows_of(client, LAST_READINGS, differing) if differing else ():
+            for row in rows_of(client, LAST_READINGS, looked_back) if looked_back else ():
                 ledger.last_readings[row[0]] = LastReading(*row[1:])
             ledger.roles = frozenset(rows_of(client, ROLES, ()))
             _read_held(ledger, client)
