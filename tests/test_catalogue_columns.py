@@ -14,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from lti_rosters.catalogue.catalogue import Catalogue, read_catalogue
-from lti_rosters.catalogue.launches import NRPS_CLAIM
+from lti_rosters.catalogue.launches import DEPLOYMENT_CLAIM, NRPS_CLAIM
 from lti_rosters.errors import ConfigurationError
 from lti_rosters.rosters.harvest import plans
 from lti_rosters.settings.registration import Registration
@@ -212,9 +212,8 @@ def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
 
 def test_a_launch_of_another_deployment(tmp_path: Path) -> None:
     """A registration for one deployment reads its launches alone; the others are told, each with its line."""
-    claims = "https://purl.imsglobal.org/spec/lti/claim/deployment_id"
     lines = [
-        json.dumps({claims: deployment, NRPS_CLAIM: {"context_memberships_url": f"{BASE}{number}"}})
+        json.dumps({DEPLOYMENT_CLAIM: deployment, NRPS_CLAIM: {"context_memberships_url": f"{BASE}{number}"}})
         for number, deployment in enumerate(("d1", "d2", "d1"))
     ]
     path = tmp_path / "launches.jsonl"

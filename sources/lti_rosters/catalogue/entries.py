@@ -50,7 +50,6 @@ class ContextEntry:
     resource_link_id: str | None = None
     service_key: str | None = field(default=None, repr=False)
     ltik: str | None = field(default=None, repr=False)
-    deployment_id: str | None = field(default=None, compare=False)  # of a launch
     where: str = ""
     unavailable: str | None = None
     platform: str | None = None  # which LMS behind an LTIAAS account, where an ID token tells

@@ -70,9 +70,7 @@ def foreign(launch: ContextEntry, tool: Sender) -> str | None:
     if sender.client_ids and tool.client_ids and not set(sender.client_ids) & set(tool.client_ids):
         return "the launch is of another client_id than this registration's."
     if sender.deployment_id and tool.deployment_id and sender.deployment_id != tool.deployment_id:
-        return (
-            "the launch is of another deployment_id than this registration's; without one it reads them all."
-        )
+        return "the launch is of another deployment_id than this registration's: it needs one of its own."
     return None
 
 
