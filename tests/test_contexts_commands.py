@@ -1,6 +1,7 @@
 """`lti-rosters contexts`, `contexts add` and `contexts import`: the catalogue listed, and added to without a loss."""
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -111,13 +112,29 @@ def test_each_state_is_listed(school: School) -> None:
     ]
 
 
+def test_states_of_one_registration_are_not_anothers(school: School) -> None:
+    """Two tools on one platform have the same addresses: what one of them read, the other did not."""
+    school.add("c1", [member("ann")])
+    catalogued(school)
+    with school.settings():
+        run(RunOrder(with_models=False))
+    school.register("second", school.platform, contexts=school.options["canvas"]["contexts"])
+    with school.settings():
+        document = valid(list_contexts(Order()))
+
+    assert [(each["registration"], each["sync_state"], each["members"]) for each in document["contexts"]] == [
+        ("canvas", "fresh", 1),
+        ("second", "never", None),
+    ]
+
+
 def test_the_first_state_that_holds() -> None:
     """never, failing, stale, fresh: in this order (design §4)."""
     now = datetime.now(UTC)
     limit = now - timedelta(hours=48)
 
     def after(outcome: str, read_at: datetime | None) -> str:
-        return state(Attempt(None, outcome, None, None, now, read_at, None), limit)
+        return state(Attempt("canvas", None, outcome, None, None, now, read_at, None), limit)
 
     assert state(None, limit) == "never"
     assert after("failed", None) == "never"
@@ -198,6 +215,19 @@ def test_what_is_there_stays(before: str, after: str, desk: Path) -> None:
     assert path.read_bytes().decode() == after.format(u=URL)
     assert path.stat().st_mode & 0o777 == 0o640
     assert len(read_catalogue(path, where="canvas").entries) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+def test_the_owner_stays(desk: Path) -> None:
+    """A file written by root is still its owner's: a run as that user has to read it."""
+    path = desk / "courses.csv"
+    path.write_text("memberships_url\n", encoding="utf-8")
+    os.chown(path, 12345, 12346)
+    path.chmod(0o600)
+    said("contexts", "add", "canvas", f"{URL}1")
+
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (12345, 12346, 0o600)
 
 
 @pytest.mark.parametrize("list_of", [True, False])

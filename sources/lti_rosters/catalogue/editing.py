@@ -10,6 +10,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,9 @@ class EditedFile:
         self._rows.change(number, column, row)
 
     def save(self) -> None:
-        """Write the file whole or not at all, with the mode it had. Raises ConfigurationError."""
+        """Write the file whole or not at all, with the mode and owner it had. Raises ConfigurationError."""
         target = self.path.resolve()  # what a link points at, so that the link stays
-        mode = stat.S_IMODE(target.stat().st_mode) if self._before is not None else 0o600
+        before = target.stat() if self._before is not None else None
         # A lone surrogate, which only JSON can have told of, is written as JSON escapes it.
         octets = (self._mark + self._rows.text()).encode("utf-8", "backslashreplace")
         try:
@@ -68,7 +69,7 @@ class EditedFile:
                     file.write(octets)
                     file.flush()
                     os.fsync(file.fileno())
-                Path(name).chmod(mode)
+                _own(name, before)
                 if _bytes(self.path) != self._before:
                     raise ConfigurationError(
                         f"{self.path.name} was changed meanwhile; nothing was written.", remedy="Try again."
@@ -78,6 +79,14 @@ class EditedFile:
                 Path(name).unlink(missing_ok=True)
         except OSError as error:
             raise ConfigurationError(f"{self.path.name} cannot be written: {type(error).__name__}.") from None
+
+
+def _own(name: str, before: os.stat_result | None) -> None:
+    """Give the file *name* owner and mode of the one *before*: a run as another user has to read it still."""
+    if before is not None:
+        with suppress(OSError, AttributeError):  # who is not root keeps the file; Windows has no owners
+            os.chown(name, before.st_uid, before.st_gid)
+    Path(name).chmod(0o600 if before is None else stat.S_IMODE(before.st_mode))
 
 
 class CsvRows:

@@ -1,7 +1,7 @@
 """`lti-rosters contexts`: the catalogue, and beside each course what the destination holds of it."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,9 +21,9 @@ NEVER, FAILING, STALE, FRESH = "never", "failing", "stale", "fresh"  # sync_stat
 
 # The last attempt at each course, and its last reading; what a doubled entry of the catalogue wrote is neither.
 ATTEMPTS = f"""
-SELECT context_key, memberships_url, outcome, error_type, error, finished_at, read_at, members FROM (
+SELECT context_key, registration, memberships_url, outcome, error_type, error, finished_at, read_at, members FROM (
     SELECT
-        context_key, memberships_url, outcome, error_type, error, finished_at,
+        context_key, registration, memberships_url, outcome, error_type, error, finished_at,
         MAX(CASE WHEN outcome IN ('complete', 'unchanged') THEN finished_at END)
             OVER (PARTITION BY context_key) AS read_at,
         FIRST_VALUE(member_count) OVER (
@@ -36,6 +36,7 @@ SELECT context_key, memberships_url, outcome, error_type, error, finished_at, re
         AND registration IN (%s) AND {COMMITTED}
 ) AS attempts
 WHERE place = 1
+ORDER BY finished_at DESC
 """  # noqa: S608 - names only
 
 
@@ -53,6 +54,7 @@ class Order:
 class Attempt:
     """The last attempt at a course, and when it was last read; *members* as of then."""
 
+    registration: str
     memberships_url: str | None
     outcome: str
     error_type: str | None
@@ -60,6 +62,9 @@ class Attempt:
     finished_at: datetime
     read_at: datetime | None
     members: int | None
+
+
+Attempts = dict[str | tuple[str, str], Attempt]  # by context_key, or by registration and address
 
 
 def list_contexts(order: Order) -> dict[str, Any]:
@@ -91,7 +96,7 @@ def list_contexts(order: Order) -> dict[str, Any]:
             client = asked(pipeline)
             names = [plan.registration.name for plan in made]
             ledger = read_ledger(client, names)
-            attempts = _attempts(client, names)
+            attempts = _attempts(client, names, ledger)
         for plan in made:
             listed.extend(_contexts(plan, ledger, attempts))
 
@@ -101,9 +106,9 @@ def list_contexts(order: Order) -> dict[str, Any]:
     return document
 
 
-def _attempts(client: Any, names: Sequence[str]) -> dict[str, Attempt]:
-    """The last attempts by context_key, and by memberships_url where the context was never read (design §3)."""
-    found: dict[str, Attempt] = {}
+def _attempts(client: Any, names: Sequence[str], ledger: Ledger) -> Attempts:
+    """The last attempts by context_key, and by registration and address where that key is no context's (design §3)."""
+    found: Attempts = {}
     if client is None or not names:
         return found
     try:
@@ -111,21 +116,21 @@ def _attempts(client: Any, names: Sequence[str]) -> dict[str, Attempt]:
             for context_key, *row in rows_of(client, ATTEMPTS, names):
                 attempt = Attempt(*row)
                 found[context_key] = attempt
-                if attempt.memberships_url:
-                    found.setdefault(attempt.memberships_url, attempt)
+                if attempt.memberships_url and context_key not in ledger.contexts:
+                    found.setdefault((attempt.registration, attempt.memberships_url), attempt)
     except Exception as error:
         raise unreadable(error) from error
     return found
 
 
-def _contexts(plan: Plan, ledger: Ledger, attempts: Mapping[str, Attempt]) -> Iterator[dict[str, Any]]:
+def _contexts(plan: Plan, ledger: Ledger, attempts: Attempts) -> Iterator[dict[str, Any]]:
     facts_of = known_facts(plan, ledger)
     stale_before = now() - timedelta(hours=plan.registration.options.stale_after_hours)
     for entry in plan.entries:
         facts = facts_of(entry)
         attempt = attempts.get(facts.context_key)
         if attempt is None and facts.context_key not in ledger.in_force and facts.memberships_url:
-            attempt = attempts.get(facts.memberships_url)
+            attempt = attempts.get((facts.registration, facts.memberships_url))
         yield _context(plan, entry, facts, attempt, stale_before)
 
 
