@@ -1,6 +1,7 @@
 """Catalogues in columns: Parquet files, tables in memory, and queries on real databases."""
 
 import json
+import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -15,6 +16,7 @@ from pyarrow import parquet
 
 from lti_rosters.catalogue.catalogue import Catalogue, read_catalogue
 from lti_rosters.catalogue.launches import DEPLOYMENT_CLAIM, NRPS_CLAIM
+from lti_rosters.catalogue.query import PATIENCE
 from lti_rosters.errors import ConfigurationError
 from lti_rosters.rosters.harvest import plans
 from lti_rosters.settings.registration import Registration
@@ -154,6 +156,18 @@ def test_a_database_that_is_away_keeps_its_password() -> None:
     assert not any(secret in said for secret in ("p%40ss", "p@ss", "tok3n", url))
 
 
+def test_a_database_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the connection and says nothing: the run goes on after a while, with the kind and no password."""
+    monkeypatch.setitem(PATIENCE, "connect_timeout", 2)  # seconds, the least that libpq knows
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://reader:hunter2@127.0.0.1:{silent.getsockname()[1]}/tool"
+        with pytest.raises(ConfigurationError) as caught:
+            read({"query": "select 1", "url": url})
+
+    assert "timeout expired" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize("password", ["p@sswort", "p@ss/wort", "p?ss@wort", "p#ss:wort@"])
 def test_a_password_that_is_not_escaped_is_not_told(password: str) -> None:
     """What follows its @ is taken for a host that cannot be found, and must not be told as one."""
@@ -199,6 +213,22 @@ def test_an_address_of_no_database(url: str, told: str) -> None:
     """A scheme or a text that SQLAlchemy does not know is told by its kind."""
     with pytest.raises(ConfigurationError, match=told):
         read({"query": "select 1", "url": url})
+
+
+def test_one_database_that_fails_leaves_the_others(tmp_path: Path) -> None:
+    """Registration by registration: the catalogue that cannot be asked fails its own alone."""
+    catalogues = {
+        "first": {"query": "select 1", "url": str(tmp_path / "missing.duckdb")},
+        "second": as_duckdb(tmp_path),
+    }
+    made = plans(
+        Settings("keep", tuple(Registration(name=name, contexts=each) for name, each in catalogues.items()))
+    )
+
+    assert [(plan.failure is None, len(plan.entries), plan.is_whole) for plan in made] == [
+        (False, 0, False),
+        (True, 2, False),
+    ]
 
 
 def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:

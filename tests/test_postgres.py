@@ -13,9 +13,11 @@ from typing import Any
 import psycopg2
 import pytest
 
-from commands import carried_out, desk, ended, valid
+from commands import carried_out, catalogued, desk, ended, valid
 from lti_rosters.catalogue.catalogue import read_catalogue
 from lti_rosters.checks.check import Order, check
+from lti_rosters.courses.listing import Order as ListOrder
+from lti_rosters.courses.listing import list_contexts
 from lti_rosters.errors import ConfigurationError
 from lti_rosters.reference.platform import member
 from lti_rosters.runs.run import Watcher
@@ -79,6 +81,20 @@ def test_a_catalogue_of_a_query(postgres: Server) -> None:
         read_catalogue({"query": "select * from nowhere", "url": url}, where="canvas")
     with pytest.raises(ConfigurationError, match="failed"):
         read_catalogue({"query": "delete from launches returning url", "url": url}, where="canvas")
+
+
+def test_a_catalogue_waits_for_no_lock_for_ever(postgres: Server) -> None:
+    """A step of the query is bounded, unless the database or the URL bounds it already."""
+    url = postgres.create("patient")
+    query = "select 'https://lms.example/1' as memberships_url, current_setting('statement_timeout') as context_id"
+
+    def bound(more: str = "") -> str | None:
+        (entry,) = read_catalogue({"query": query, "url": url + more}, where="canvas").entries
+        return entry.context_id
+
+    assert bound() == "10min"
+    mark = "&" if "?" in url else "?"
+    assert bound(f"{mark}options=-c%20statement_timeout%3D7s") == "7s"
 
 
 def nights(school: School, run: Callable[[], dict[str, Any]]) -> list[dict[str, Any]]:
@@ -154,6 +170,24 @@ def schemas(postgres: Server, database: str) -> set[str]:
     """The schemas of ours in *database*."""
     rows = postgres.sql(database, "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'lti%'")
     return {name for (name,) in rows}
+
+
+def test_the_catalogue_is_listed_with_its_states(school: School, postgres: Server, database: str) -> None:
+    """Before and after a load, in a database that only the load writes to."""
+    school.add("c1", crowd(3))
+
+    def listed() -> list[tuple[Any, ...]]:
+        with school.settings():
+            document = valid(list_contexts(ListOrder(destination="postgres")))
+        assert (document["exit_status"], document["destination"]) == (0, "postgres")
+        return [(each["sync_state"], each["members"], each["outcome"]) for each in document["contexts"]]
+
+    catalogued(school)
+    assert listed() == [("never", None, None)]
+    assert schemas(postgres, database) == set()
+
+    carried_out(school, destination="postgres")
+    assert listed() == [("fresh", 3, "complete")]
 
 
 def test_staging_tables_are_gone_after_a_load(school: School, postgres: Server, database: str) -> None:

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from dlt.common.configuration.providers.vault import VaultDocProvider
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.pipeline import PipelineContext
 
+from lti_rosters.catalogue.catalogue import read_catalogue
 from lti_rosters.errors import ConfigurationError
 from lti_rosters.keys.signing import SigningKey, new_key, private_pem
 from lti_rosters.settings.identity import Identity
@@ -274,6 +275,37 @@ def test_catalogue_s_database_in_the_environment(write: Write, monkeypatch: pyte
     settings = read_settings()
 
     assert [fault.field for fault in settings.faulty["canvas"]] == ["private_key"]
+
+
+@pytest.mark.parametrize(
+    ("in_file", "in_environment"),
+    [
+        ("", {"CONTEXTS__QUERY": "select 1", "CONTEXTS__URL": ":memory:"}),
+        ("", {"CONTEXTS": '{"query": "select 1"}', "CONTEXTS__URL": ":memory:"}),
+        ('contexts = { query = "select 1" }\n', {"CONTEXTS__URL": ":memory:"}),
+    ],
+)
+def test_a_query_in_the_environment(
+    in_file: str, in_environment: Mapping[str, str], write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each member of a catalogue's table has its variable, with the table in a file, in JSON, or nowhere else."""
+    write(CANVAS.replace(f'contexts = ["{URL}"]\n', in_file), shared_key())
+    for name, value in in_environment.items():
+        monkeypatch.setenv(f"{OF_CANVAS}{name}", value)
+
+    assert only_one(read_settings()).contexts == {"query": "select 1", "url": ":memory:"}
+
+
+def test_a_template_in_the_environment(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A template and its ids are as good; for all registrations too."""
+    write(CANVAS.replace(f'contexts = ["{URL}"]\n', ""), shared_key())
+    template = "https://canvas.example/courses/{course_id}/names_and_roles"
+    monkeypatch.setenv(f"{ENVIRONMENT}CONTEXTS__TEMPLATE", template)
+    monkeypatch.setenv(f"{ENVIRONMENT}CONTEXTS__IDS", "1,2")
+
+    catalogue = read_catalogue(only_one(read_settings()).contexts, where="canvas")
+
+    assert [str(each.memberships_url).split("/")[-2] for each in catalogue.entries] == ["1", "2"]
 
 
 def test_array_of_tables(write: Write) -> None:

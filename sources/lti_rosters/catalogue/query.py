@@ -26,6 +26,18 @@ TOLD = (
     "ParserException",
     "IOException",
 )
+LIBPQ = ("postgresql+psycopg2", "postgresql+psycopg")
+PATIENCE = {  # seconds, for a server that does not answer, or no longer
+    "connect_timeout": 30,
+    "keepalives_idle": 60,
+    "keepalives_interval": 10,
+    "keepalives_count": 6,
+}
+# Ten minutes for a step of the query, where nobody set a bound: one that waits for a lock would wait for ever.
+# Within the transaction alone, since poolers refuse it as an option of the connection.
+BOUNDED = (
+    "select set_config('statement_timeout', '600000', true) where current_setting('statement_timeout') = '0'"
+)
 SPOKEN = re.compile(r"(?i)(password|passwd|pwd|token|secret|secret_key)\s*=\s*('[^']*'|[^\s'\";]+)")
 LONGEST_TOLD = 200  # characters
 
@@ -86,7 +98,10 @@ def _sqlalchemy(query: str, url: str) -> Iterator[tuple[Sequence[str], Iterator[
     except ImportError:
         raise _not_installed("SQLAlchemy", "sql") from None
     try:
-        engine = sqlalchemy.create_engine(_with_driver(url), poolclass=sqlalchemy.NullPool)
+        address = sqlalchemy.make_url(_with_driver(url))
+        engine = sqlalchemy.create_engine(
+            address, poolclass=sqlalchemy.NullPool, connect_args=_patience(address.drivername, address.query)
+        )
     except ImportError as error:
         raise ConfigurationError(
             f"the database's driver is not installed ({error.name}).",
@@ -97,6 +112,8 @@ def _sqlalchemy(query: str, url: str) -> Iterator[tuple[Sequence[str], Iterator[
         streaming = connection.execution_options(
             stream_results=True, max_row_buffer=ROWS, postgresql_readonly=True, no_parameters=True
         )
+        if engine.dialect.name == "postgresql" and (engine.dialect.server_version_info or (0,)) >= (9,):
+            streaming.exec_driver_sql(BOUNDED, execution_options={"stream_results": False})
         answer = streaming.exec_driver_sql(query)  # as it stands: no colon, no percent sign is a parameter
         if not answer.returns_rows:
             raise ConfigurationError("the query returns no rows.", remedy="It has to be a select.")
@@ -109,6 +126,13 @@ def _with_driver(url: str) -> str:
     if scheme in ("postgres", "postgresql") and importlib.util.find_spec("psycopg2") is not None:
         return f"postgresql+psycopg2{colon}{rest}"
     return url
+
+
+def _patience(driver: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how long PostgreSQL may be silent, but for what the URL says: catalogues are read one after another."""
+    if driver not in LIBPQ:
+        return {}
+    return {name: value for name, value in PATIENCE.items() if name not in given}
 
 
 def _fetched(cursor: Any) -> Iterator[Any]:

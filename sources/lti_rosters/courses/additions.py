@@ -16,7 +16,7 @@ from ..errors import ConfigurationError, UsageError
 from ..runs.destination import WORKING_DIRECTORY
 from ..runs.lock import CATALOGUE, alone
 from ..settings.lookup import Lookup, Place
-from ..settings.registration_settings import PROVIDERS, Reading
+from ..settings.registration_settings import PROVIDERS, Reading, catalogue_setting
 from ..settings.settings import registration_names
 from .merging import ADDED, CHANGED, KNOWN, SKIPPED, Change, Merging, deployment_of, name_of
 
@@ -45,18 +45,20 @@ def target(registration: str) -> Target:
             remedy=f"There is {', '.join(names) or 'none'}: see .dlt/config.toml.",
         )
     found = lookup.setting("contexts", registration) or lookup.setting("contexts")
-    if found is None:
+    catalogue = catalogue_setting(lookup, registration, found.value if found else None)
+    if catalogue is None:
         raise ConfigurationError(
             "it has no catalogue yet.",
             where=registration,
             remedy=f'Set {Place("contexts", registration).toml()}, for example contexts = "courses.csv".',
         )
-    path = editable(found.value)
+    place = found.place if found else Place("contexts", registration)
+    path = editable(catalogue)
     if path is None:
         raise ConfigurationError(
             "its catalogue is no CSV or JSONL file, so no row can be added here.",
             where=registration,
-            remedy=f"Add it where the catalogue comes from: {found.place.toml()}.",
+            remedy=f"Add it where the catalogue comes from: {place.toml()}.",
         )
 
     def text(name: str) -> str | None:

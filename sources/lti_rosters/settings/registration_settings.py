@@ -1,5 +1,6 @@
 """One registration read from the settings: every field and option, and all that is wrong, at once."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,6 +76,7 @@ FIELDS: Mapping[str, Field] = {
         ),
     )
 }
+TABLE = ("query", "url", "template", "ids")  # members of a catalogue that is one table
 INTO_KEY = frozenset({"private_key", "key_id"})  # fields that become the value `key`
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "nrps": ("issuer", "client_id", "token_url", "private_key", "contexts"),
@@ -139,7 +141,7 @@ def read_registration(
     }
     if contexts is not None:
         given["contexts"] = contexts
-    given["contexts"] = _with_url(reading, given["contexts"])
+    given["contexts"] = catalogue_setting(reading.lookup, reading.name, given["contexts"])
     options = {**reading.options(shared), **arguments}
     provider = given["provider"] or PROVIDERS[0]
     _require(reading, given, REQUIRED[provider])
@@ -183,12 +185,37 @@ def _refuse_identity(reading: Reading) -> None:
         )
 
 
-def _with_url(reading: Reading, contexts: Any) -> Any:
-    """Give a query the url of its database from the environment or a vault, where its own table has none."""
-    if not isinstance(contexts, Mapping) or "query" not in contexts or contexts.get("url"):
+def catalogue_setting(lookup: Lookup, registration: str | None, contexts: Any) -> Any:
+    """Return the catalogue *contexts*, completed by what the environment or a vault holds of its table alone.
+
+    `…__CONTEXTS__URL` is the usual one, a database's password; `…__CONTEXTS__QUERY` and the others do as well. None
+    where there is neither the setting nor a member of it.
+    """
+    table = _table(contexts)
+    if table is None:
         return contexts
-    found = reading.lookup.setting("url", reading.name, secret=True, table="contexts")
-    return contexts if found is None else {**contexts, "url": str(found.value)}
+    for name in TABLE if contexts is None else ("url",):
+        if table.get(name):
+            continue
+        secret = name == "url"
+        found = lookup.setting(name, registration, secret=secret, table="contexts")
+        found = found or lookup.setting(name, None, secret=secret, table="contexts")
+        if found is not None:
+            table[name] = str(found.value) if secret else found.value
+    return table or contexts
+
+
+def _table(contexts: Any) -> dict[Any, Any] | None:
+    """Return *contexts* as the table that a member could complete; None for a catalogue of another form."""
+    if contexts is None:
+        return {}
+    if isinstance(contexts, str) and contexts.lstrip().startswith("{"):
+        try:
+            contexts = json.loads(contexts)
+        except (ValueError, RecursionError):
+            return None
+    is_query = isinstance(contexts, Mapping) and "query" in contexts
+    return dict(contexts) if is_query else None
 
 
 def _check_contexts(reading: Reading, contexts: Any) -> None:

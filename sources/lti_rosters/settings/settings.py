@@ -14,7 +14,7 @@ from .identity import Identity, read_identity
 from .lookup import REGISTRATIONS, Lookup, Place
 from .misspelt import misspelt_identity, not_there, unknown_of_registrations, unknown_shared
 from .registration import Fault, Options, Registration
-from .registration_settings import OPTIONS, Reading, read_registration
+from .registration_settings import OPTIONS, Reading, catalogue_setting, read_registration
 
 __all__ = [
     "Fault",
@@ -121,7 +121,9 @@ def _read_each(
             continue
         faulty[name] = tuple(reading.faults)
         found = reading.found("contexts")
-        setting = given.get(name, found.value if found else None)
+        setting = given.get(name)
+        if setting is None:
+            setting = catalogue_setting(lookup, name, found.value if found else None)
         if setting is not None:
             faulty_contexts[name] = setting
     return Settings(
