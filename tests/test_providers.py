@@ -112,20 +112,25 @@ def played(tool_key: SigningKey, tmp_path_factory: pytest.TempPathFactory) -> It
             for platform in both:
                 platform.add(Course("c1"))
         for night in (0, 1):
-            for platform in platforms:
-                for name, (sends, *_) in CASES.items():
-                    send(platform.courses[name], sends[min(night, len(sends) - 1)])
-            for way, (*_, sends) in WAYS.items():
-                for platform in ways[way]:
-                    send(platform.courses["c1"], sends[night])
+            tonight(night, platforms, ways)
             school.run()
         yield school
 
 
-def send(course: Course, tonight: Any) -> None:
+def tonight(night: int, platforms: list[ReferencePlatform], ways: dict[str, list[ReferencePlatform]]) -> None:
+    """Let every course answer what it sends in that night."""
+    for platform in platforms:
+        for name, (sends, *_) in CASES.items():
+            answer(platform.courses[name], sends[min(night, len(sends) - 1)])
+    for way, (*_, sends) in WAYS.items():
+        for platform in ways[way]:
+            answer(platform.courses["c1"], sends[night])
+
+
+def answer(course: Course, given: Any) -> None:
     """Let *course* answer with a script, or with these members."""
-    course.script = tonight if callable(tonight) else None
-    course.members = [] if callable(tonight) else people(tonight)
+    course.script = given if callable(given) else None
+    course.members = [] if callable(given) else people(given)
 
 
 def pair(
