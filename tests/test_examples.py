@@ -19,6 +19,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from commands import carried_out, desk
 from lti_rosters.keys.signing import SigningKey, private_pem, public_jwk
 from lti_rosters.reference.platform import Course, ReferencePlatform, member
+from lti_rosters.rosters.harvest import plans
 from lti_rosters.settings.registration import Options
 from lti_rosters.settings.registration_settings import FIELDS, OPTIONS
 from lti_rosters.settings.settings import Settings, read_settings
@@ -29,7 +30,7 @@ CONFIG = ROOT / ".dlt" / "config.toml"
 SECRETS = ROOT / ".dlt" / "example.secrets.toml"
 PIPELINE = ROOT / "pipelines" / "rosters.py"
 DEMO = ROOT / "pipelines" / "demo.py"
-OF_LTIAAS = {"base_url", "api_key"}  # its own registration shows them
+OF_LTIAAS = {"base_url", "api_key"}  # the registration aggregator shows them
 NOT_DEFAULTS = {"role", "max_members", "page_size", "allow_hosts"}  # shown by an example
 
 
@@ -47,6 +48,7 @@ def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool_key: SigningKey) 
     for name in ("lti_rosters_key.pem", "canvas_key.pem"):
         (tmp_path / name).write_text(private_pem(tool_key), encoding="utf-8")
     (tmp_path / "courses.csv").write_text("memberships_url\nhttps://canvas.example.edu/1\n", encoding="utf-8")
+    (tmp_path / "activities.csv").write_text("context_id,service_key\nc1,SERV-1\n", encoding="utf-8")
     for name in [name for name in os.environ if name.startswith("SOURCES__")]:
         monkeypatch.delenv(name)
     context = Container()[PluggableRunContext]
@@ -64,10 +66,25 @@ def test_a_fresh_clone_has_no_registration(path: Path) -> None:
 
 
 def test_every_setting_of_the_templates_is_good(used: Settings) -> None:
-    """With every comment taken away, four registrations are read, without a fault or an unknown setting."""
+    """With every comment taken away, five registrations are read, without a fault or an unknown setting."""
     assert {name: [str(fault) for fault in faults] for name, faults in used.faulty.items()} == {}
-    assert [each.name for each in used.registrations] == ["canvas", "moodle", "sakai", "brightspace"]
+    assert [each.name for each in used.registrations] == [
+        "canvas",
+        "moodle",
+        "sakai",
+        "brightspace",
+        "aggregator",
+    ]
     assert used.unknown == ()
+
+
+def test_the_template_shows_an_account_of_ltiaas(used: Settings) -> None:
+    """Its address and catalogue stand in the one file, its key in the other, and its one course is found."""
+    (account,) = [each for each in used.registrations if each.provider == "ltiaas"]
+    (plan,) = [plan for plan in plans(used) if plan.registration is account]
+
+    assert (account.base_url, account.api_key) == ("https://acme.ltiaas.com", "acme-api-key")
+    assert ([entry.context_id for entry in plan.entries], plan.failure) == (["c1"], None)
 
 
 def test_the_template_shows_every_option() -> None:
