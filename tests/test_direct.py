@@ -1,14 +1,28 @@
 """One course from Python: whole as an Arrow table, or page by page, without a pipeline."""
 
+import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import dlt
+import pyarrow.compute as pc
 import pytest
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from dlt.common.pipeline import PipelineContext
+from jwt.algorithms import RSAAlgorithm
 from replies import body, pages
 
+from fake_ltiaas import FakeLtiaas
 from lti_rosters import LtiRostersError, lti_rosters, read_members, stream_members
 from lti_rosters.errors import ConfigurationError, NotFoundError, TooLargeError, UnreachableError
-from lti_rosters.reference.platform import member
-from school import School, crowd
+from lti_rosters.keys.signing import SigningKey, private_pem, public_jwk
+from lti_rosters.reference.platform import MOODLE, Course, ReferencePlatform, member
+from school import School, crowd, people
+
+README = Path(__file__).parent.parent / "README.md"
 
 
 def test_a_course_is_a_table(school: School) -> None:
@@ -87,22 +101,181 @@ def test_names_never_pass_another_identity(school: School) -> None:
     assert table["name"].to_pylist() == page["name"].to_pylist() == [None]
 
 
+@pytest.fixture
+def bare(tmp_path: Path, tool_key: SigningKey) -> Iterator[Path]:
+    """A working directory with the tool's key and no settings anywhere."""
+    context = Container()[PluggableRunContext]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("SOURCES__")]:
+            patch.delenv(name)
+        (tmp_path / "tool.pem").write_text(private_pem(tool_key))
+        patch.chdir(tmp_path)
+        context.reload_providers()
+        yield tmp_path
+    context.reload_providers()
+
+
+@pytest.fixture
+def moodle(tool_key: SigningKey) -> Iterator[ReferencePlatform]:
+    """A Moodle with the course 2, that knows the tool as the README's example has it."""
+    with ReferencePlatform(MOODLE, client_id="aBcDeFgHiJkLmNo", tool_keys=[public_jwk(tool_key)]) as platform:
+        platform.add(Course("2", members=people(["ann", "ben", member("tom", ["Instructor"])])))
+        yield platform
+
+
+def test_the_readmes_example_runs(bare: Path, moodle: ReferencePlatform, capsys: Any) -> None:
+    """As it stands in the README, but for the platform's address."""
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    (example,) = [block for block in blocks if "read_members" in block]
+    names: dict[str, Any] = {}
+
+    exec(example.replace("https://moodle.example.edu", moodle.origin), names)
+
+    assert names["table"]["user_id"].to_pylist() == ["ann", "ben", "tom"]
+    assert capsys.readouterr().out == "2\n"
+    assert [path.name for path in bare.iterdir()] == ["tool.pem"]
+
+
+@pytest.mark.parametrize("form", ["path", "text", "jwk"])
+@pytest.mark.usefixtures("bare")
+def test_a_key_comes_in_any_form(moodle: ReferencePlatform, tool_key: SigningKey, form: str) -> None:
+    """A Path, PEM text, or a JWK as a mapping; audience and options beside it."""
+    forms = {
+        "path": Path("tool.pem"),
+        "text": private_pem(tool_key),
+        "jwk": RSAAlgorithm.to_jwk(tool_key.private_key, as_dict=True),
+    }
+    tool = {"issuer": moodle.issuer, "client_id": moodle.client_id, "token_url": moodle.token_url}
+
+    table = read_members("any", moodle.memberships_url("2"), **tool, private_key=forms[form], page_size=2)
+
+    assert table.num_rows == 3
+
+
+@pytest.mark.usefixtures("bare")
+def test_an_ltiaas_account_comes_as_arguments(moodle: ReferencePlatform, tool_key: SigningKey) -> None:
+    """base_url and api_key are enough to tell the provider."""
+    with FakeLtiaas(moodle, tool_key) as hub:
+        account = {"base_url": hub.origin, "api_key": hub.api_key}
+        table = read_members("acme", {"service_key": "SERV-2"}, **account)
+        pages_ = list(stream_members("acme", {"service_key": "SERV-2"}, **account, role="Instructor"))
+
+    assert table["user_id"].to_pylist() == ["ann", "ben", "tom"]
+    assert [page["user_id"].to_pylist() for page in pages_] == [["tom"]]
+
+
+@pytest.mark.usefixtures("bare")
+def test_what_is_missing_or_wrong_is_told_at_once(moodle: ReferencePlatform) -> None:
+    """All that lacks, that an argument would do, the nearest name for a misspelt one; never a secret."""
+    url = moodle.memberships_url("2")
+    with pytest.raises(ConfigurationError) as lacking:
+        read_members("any", url, issuer=moodle.issuer, private_key="secret-but-no-key")
+    with pytest.raises(ConfigurationError, match=r'No argument "clientid"\. Known: client_id'):
+        read_members("any", url, clientid="x")
+
+    told = str(lacking.value)
+    assert ["client_id" in told, "token_url" in told, "argument" in told, "secret-but" in told] == [
+        True,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_arguments_go_before_the_settings(school: School) -> None:
+    """What is not given comes from dlt's configuration, also under the pipeline's name."""
+    school.add("c1", ["ann"])
+    school.options["canvas"]["client_id"] = "another"
+    with school.settings(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LTI_ROSTERS__SOURCES__LTI_ROSTERS__REGISTRATIONS__CANVAS__CLIENT_ID", "a-third")
+        with pytest.raises(LtiRostersError):
+            read_members("canvas", school.urls()[0])
+        table = read_members("canvas", school.urls()[0], client_id=school.platform.client_id)
+
+    assert table.num_rows == 1
+
+
+def pipeline_of(school: School) -> Any:
+    """A pipeline into the school's warehouse."""
+    return dlt.pipeline(
+        "lti_rosters",
+        destination=dlt.destinations.duckdb(str(school.database)),
+        dataset_name="lti_raw",
+        pipelines_dir=str(school.directory / "p"),
+    )
+
+
+def test_a_run_with_another_source(school: School) -> None:
+    """Beside another source in one run, in either order, twice: nothing doubles, what is unchanged is."""
+
+    @dlt.source
+    def registry() -> Any:
+        return dlt.resource([{"course": "c1"}], name="registry", write_disposition="replace")
+
+    school.add("c1", ["ann", "ben"])
+    with school.settings() as names:
+        pipeline = pipeline_of(school)
+        pipeline.run([lti_rosters(school.contexts(names)), registry()])
+        pipeline.run([registry(), lti_rosters(school.contexts(names))])
+
+    assert school.members("c1") == {"ann", "ben"}
+    outcomes = school.sql("SELECT outcome FROM roster_syncs ORDER BY finished_at")
+    assert (outcomes, school.sql("SELECT course FROM registry")) == (
+        [("complete",), ("unchanged",)],
+        [("c1",)],
+    )
+
+
+def test_a_limit_of_dlts_cuts_no_roster(school: School, caplog: pytest.LogCaptureFixture) -> None:
+    """add_limit says that it has no effect; limit= is how many courses are read."""
+    school.add("c1", ["ann", "ben"])
+    school.add("c2", ["eve"])
+    with school.settings() as names:
+        pipeline_of(school).run(lti_rosters(school.contexts(names), limit=1).add_limit(1))
+
+    assert school.sql("SELECT context_id, user_id FROM memberships ORDER BY ALL") == [
+        ("c1", "ann"),
+        ("c1", "ben"),
+    ]
+    assert "limit=" in caplog.text
+
+
+def test_the_source_is_walked_without_a_pipeline(school: School) -> None:
+    """It yields Arrow tables, of one resource or of all, and makes no pipeline."""
+    school.add("c1", ["ann", "ben"])
+    with school.settings() as names:
+        PipelineContext.deactivate(Container()[PipelineContext])
+        everything = list(lti_rosters(school.contexts(names)))
+        (members,) = lti_rosters(school.contexts(names)).resources["memberships"]
+
+    people_ = [each for each in members["user_id"].to_pylist() if each]  # the marker row aside
+    assert (people_, len(everything)) == (["ann", "ben"], 7)
+    assert not Container()[PipelineContext].is_active()
+
+
 def test_resources_are_selected_and_filtered(school: School) -> None:
     """Selected and mapped as any source of dlt's: here the tables without mail."""
     school.add("c1", [member("ann", email="a@x.example")])
     with school.settings() as names:
-        import dlt
-
         source = lti_rosters(school.contexts(names)).with_resources("memberships")
         source.resources["memberships"].add_filter(lambda table: table.num_rows > 0).add_map(
             lambda table: table.drop_columns(["email"])
         )
-        pipeline = dlt.pipeline(
-            "lti_rosters",
-            destination=dlt.destinations.duckdb(str(school.database)),
-            dataset_name="lti_raw",
-            pipelines_dir=str(school.directory / "p"),
-        )
-        pipeline.run(source)
+        pipeline_of(school).run(source)
 
     assert school.sql("SELECT user_id, email FROM memberships") == [("ann", None)]
+
+
+def test_rows_dropped_on_the_way_make_a_torn_roster(school: School) -> None:
+    """It is not taken for the roster in force: the next night writes it whole."""
+    school.add("c1", ["ann", "ben"])
+    with school.settings() as names:
+        source = lti_rosters(school.contexts(names))
+        source.resources["memberships"].add_map(lambda table: table.filter(pc.field("user_id") != "ann"))
+        pipeline_of(school).run(source)
+        assert school.members("c1") == {"ben"}
+
+        pipeline_of(school).run(lti_rosters(school.contexts(names)))
+
+    assert school.members("c1") == {"ann", "ben"}
+    assert school.sql("SELECT outcome FROM roster_syncs") == [("complete",), ("complete",)]

@@ -19,6 +19,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from commands import carried_out, desk
 from lti_rosters.keys.signing import SigningKey, private_pem, public_jwk
 from lti_rosters.reference.platform import Course, ReferencePlatform, member
+from lti_rosters.rosters.harvest import plans
 from lti_rosters.settings.registration import Options
 from lti_rosters.settings.registration_settings import FIELDS, OPTIONS
 from lti_rosters.settings.settings import Settings, read_settings
@@ -29,7 +30,7 @@ CONFIG = ROOT / ".dlt" / "config.toml"
 SECRETS = ROOT / ".dlt" / "example.secrets.toml"
 PIPELINE = ROOT / "pipelines" / "rosters.py"
 DEMO = ROOT / "pipelines" / "demo.py"
-OF_LTIAAS = {"base_url", "api_key"}  # its own registration shows them
+OF_LTIAAS = {"base_url", "api_key"}  # the registration aggregator shows them
 NOT_DEFAULTS = {"role", "max_members", "page_size", "allow_hosts"}  # shown by an example
 
 
@@ -76,6 +77,15 @@ def test_every_setting_of_the_templates_is_good(used: Settings) -> None:
         "aggregator",
     ]
     assert used.unknown == ()
+
+
+def test_the_template_shows_an_account_of_ltiaas(used: Settings) -> None:
+    """Its address and catalogue stand in the one file, its key in the other, and its one course is found."""
+    (account,) = [each for each in used.registrations if each.provider == "ltiaas"]
+    (plan,) = [plan for plan in plans(used) if plan.registration is account]
+
+    assert (account.base_url, account.api_key) == ("https://acme.ltiaas.com", "your-api-key")
+    assert ([entry.context_id for entry in plan.entries], plan.failure) == (["c1"], None)
 
 
 def test_the_template_shows_every_option() -> None:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from os import PathLike, fspath
 from typing import Any
 
 from pyarrow import Table
@@ -13,34 +14,42 @@ from .rosters.harvest import Harvest, plans
 from .rosters.roster import on_roster
 from .rosters.streaming import stream
 from .rosters.sync import READ, Sync
-from .settings.settings import read_settings
+from .settings.lookup import REGISTRATIONS
+from .settings.misspelt import not_there
+from .settings.registration_settings import FIELDS, OPTIONS
+from .settings.settings import explain, read_settings
 from .tables.ledger import Ledger
 from .tables.members import member_table
 
+OF_IDENTITY = ("identity_secret", "identity_key_id")  # they hold for all registrations
+
 
 def read_members(
-    registration: str, course: Any, *, resource_link_id: str | None = None, **options: Any
+    registration: str, course: Any, *, resource_link_id: str | None = None, **settings: Any
 ) -> Table:
     """Return the members of one course as an Arrow table, once its roster is complete.
 
     Args:
-        registration: The name of the registration in dlt's configuration.
+        registration: The name of the registration in dlt's configuration, or any name where its settings are given
+            here.
         course: Its memberships URL, a row of a catalogue (a mapping), or a `context_id` that stands in the
             registration's own catalogue.
         resource_link_id: Read who reaches this link instead; `message` is filled then.
-        options: Options of the settings (`role`, `page_size`, `max_members`, …).
+        settings: Settings of the registration (`issuer`, `client_id`, `token_url`, `private_key`, …; of an LTIAAS
+            account `base_url` and `api_key`) and options (`role`, `page_size`, `identity`, …), each as in
+            dlt's configuration and before what stands there; none of it need stand there.
 
     Raises:
         LtiRostersError: As the leaf that says why there is no complete roster; nothing is returned then.
     """
-    harvest = _harvest(registration, course, resource_link_id, options)
+    harvest = _harvest(registration, course, resource_link_id, settings)
     syncs = list(harvest.syncs())
     (sync,) = [sync for sync in syncs if sync.resource_link_id == resource_link_id] or syncs[-1:]
     return member_table(registration, sync.facts.context_id, _members(sync))
 
 
 def stream_members(
-    registration: str, course: Any, *, resource_link_id: str | None = None, **options: Any
+    registration: str, course: Any, *, resource_link_id: str | None = None, **settings: Any
 ) -> Iterator[Table]:
     """Yield the members of one course page by page, in the memory of a page; arguments as in `read_members`.
 
@@ -50,7 +59,7 @@ def stream_members(
     Raises:
         LtiRostersError: As `read_members`, at whatever page it happens.
     """
-    harvest = _harvest(registration, course, resource_link_id, options)
+    harvest = _harvest(registration, course, resource_link_id, settings)
     (plan,) = harvest.made
     with ExitStack() as stack:
         reader = harvest.reader(plan, stack)
@@ -58,12 +67,15 @@ def stream_members(
             yield member_table(registration, context_id, on_roster(page.members, reader.rules().role))
 
 
-def _harvest(registration: str, course: Any, link: str | None, options: dict[str, Any]) -> Harvest:
+def _harvest(registration: str, course: Any, link: str | None, arguments: dict[str, Any]) -> Harvest:
     row = _row(course, link)
     contexts = None if row is None else {registration: [row]}
-    settings = read_settings(contexts=contexts, overrides=options, only=[registration])
-    for name in settings.faulty:
-        raise settings.error(name)
+    options, given = _sorted(registration, arguments)
+    settings = read_settings(contexts=contexts, overrides=options, only=[registration], given=given)
+    for faults in settings.faulty.values():
+        raise ConfigurationError(
+            explain(faults), where=f'registration "{registration}"', remedy="Or give it as an argument."
+        )
     (plan,) = plans(settings)
     if plan.failure is not None:
         raise plan.failure
@@ -79,6 +91,25 @@ def _harvest(registration: str, course: Any, link: str | None, options: dict[str
             remedy="Give its memberships URL, or a row of a catalogue.",
         )
     return Harvest([plan], Ledger(), threading.Event(), identity=settings.handling)
+
+
+def _sorted(registration: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options among *arguments*, and the other settings as the table `[sources.lti_rosters]` that they make."""
+    known = [*FIELDS, *OPTIONS, "identity", *OF_IDENTITY]
+    if amiss := not_there("argument", arguments, known):
+        raise ConfigurationError(" ".join(amiss), where=registration)
+    of_registration = {
+        name: value for name, value in arguments.items() if name in FIELDS and value is not None
+    }
+    of_all = {name: value for name, value in arguments.items() if name in OF_IDENTITY and value is not None}
+    if of_registration:
+        if of_registration.keys() & {"base_url", "api_key"}:  # which a registration of NRPS has not
+            of_registration.setdefault("provider", "ltiaas")
+        if isinstance(path := of_registration.get("private_key"), PathLike):
+            of_registration["private_key"] = fspath(path)
+        of_all[REGISTRATIONS] = {registration: of_registration}
+    options = {name: value for name, value in arguments.items() if name in OPTIONS or name == "identity"}
+    return options, of_all
 
 
 def _row(course: Any, link: str | None) -> Any:

@@ -1,14 +1,18 @@
 """The dlt source: rosters fan out into the raw tables, each with its own keys and its own way to merge."""
 
+import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import dlt
 from dlt.common.configuration import configspec
+from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs import BaseConfiguration
-from dlt.common.pipeline import SupportsPipeline
+from dlt.common.pipeline import PipelineContext, SupportsPipeline
+from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.destinations.sql_client import SqlClientBase
 from dlt.extract import DltResource, DltSource
 
@@ -25,6 +29,8 @@ from .tables.batches import Batch, Gatherer, Written
 from .tables.columns import TABLES, Table
 from .tables.ledger import ContextFacts, Ledger, read_ledger
 
+log = logging.getLogger(__name__)
+
 SECTION = "lti_rosters"
 # No key stands twice in one load of these.
 DISTINCT = frozenset({"memberships", "membership_roles", "membership_log"})
@@ -39,6 +45,12 @@ class NoSettings(BaseConfiguration):
 
 class RosterSource(DltSource):
     """The source; selecting some of its resources keeps `roster_syncs` and `registrations` loading."""
+
+    def add_limit(self, *told: Any, **named: Any) -> "RosterSource":
+        """Change nothing, and say so: a limit of dlt's counts batches, and a roster is never cut."""
+        del told, named
+        log.warning("add_limit has no effect on rosters; limit= is how many courses are read.")
+        return self
 
     def with_resources(self, *resource_names: str) -> "RosterSource":
         """Return a copy of the source with *resource_names* and those always loaded selected."""
@@ -176,6 +188,8 @@ def _columns(table: Table) -> dict[str, dict[str, Any]]:
 
 def _sql_client() -> SqlClientBase[Any] | None:
     """How to ask the destination of the running pipeline; None where there is nothing to ask (yet)."""
+    if not Container()[PipelineContext].is_active():
+        return None  # the source is walked by itself; dlt would make a pipeline of its own
     pipeline: SupportsPipeline = dlt.current.pipeline()
     try:
         return pipeline.sql_client()  # type: ignore[attr-defined,no-any-return]
@@ -183,11 +197,19 @@ def _sql_client() -> SqlClientBase[Any] | None:
         return None
 
 
+def _load_id() -> str:
+    """The load that the rows belong to; the moment, as dlt's ids are, where the source is walked by itself."""
+    try:
+        return str(dlt.current.load_package_state()["load_id"])
+    except CurrentLoadPackageStateNotAvailable:
+        return str(time.time())
+
+
 def _batches(
     harvest: Harvest, on_sync: Callable[[Sync], None], on_delisted: Callable[[str], None]
 ) -> Iterator[Batch]:
     """Turn the syncs of *harvest* into batches of rows; what is unchanged brings no row but its sync's."""
-    gatherer = Gatherer(dlt.current.load_package_state()["load_id"])
+    gatherer = Gatherer(_load_id())
     ledger = harvest.ledger
     known_roles = {row[0] for row in ledger.roles}
     unread: dict[str, ContextFacts] = {}

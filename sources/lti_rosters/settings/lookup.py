@@ -12,6 +12,7 @@ from typing import Any
 
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration.providers.doc import CustomLoaderDocProvider
 from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
@@ -24,6 +25,7 @@ SECTIONS = ("sources", "lti_rosters")
 REGISTRATIONS = "registrations"
 PIPELINE = "lti_rosters"  # the pipeline of our commands: its name may stand before its settings
 ENVIRONMENT = "Environment Variables"  # the name of dlt's provider
+ARGUMENTS = "arguments"  # the name of the provider of what is given from Python
 PLACEHOLDER = "<configure me>"  # what `dlt init` writes where a value is due
 
 
@@ -75,9 +77,10 @@ class Lookup:
     pipelines: tuple[str | None, ...]
 
     @classmethod
-    def active(cls) -> "Lookup":
+    def active(cls, given: Mapping[str, Any] | None = None) -> "Lookup":
         """Take the providers of dlt's active run context, and the active pipeline, or that of our commands.
 
+        *given* is a table `[sources.lti_rosters]` made by the caller, which goes before all of them.
         Raises ConfigurationError when a file of settings is no TOML.
         """
         container = Container()
@@ -89,7 +92,8 @@ class Lookup:
         if not pipeline and container[PipelineContext].is_active():
             pipeline = container[PipelineContext].pipeline().pipeline_name
         usable = tuple(provider for provider in providers if provider.supports_sections)
-        return cls(usable, (pipeline or PIPELINE, None))
+        pipelines = (pipeline or PIPELINE, None)
+        return cls((*_of_arguments(given, pipelines), *usable), pipelines)
 
     def setting(
         self, name: str, registration: str | None = None, *, secret: bool = False, table: str | None = None
@@ -129,6 +133,17 @@ class Lookup:
             is_blank = isinstance(value, str) and not value.strip() and provider.name == ENVIRONMENT
             if value is not None and not is_blank:
                 yield Found(value, place, provider.name, provider.supports_secrets)
+
+
+def _of_arguments(
+    given: Mapping[str, Any] | None, pipelines: tuple[str | None, ...]
+) -> tuple[ConfigProvider, ...]:
+    """A provider of what the caller gives, under every pipeline's name: else a file's prefixed table went before."""
+    if not given:
+        return ()
+    table = {SECTIONS[0]: {SECTIONS[1]: given}}
+    document = {**table, **{pipeline: table for pipeline in pipelines if pipeline}}
+    return (CustomLoaderDocProvider(ARGUMENTS, lambda: document),)
 
 
 def _ask(

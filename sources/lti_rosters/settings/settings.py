@@ -58,16 +58,21 @@ class Settings:
 
 
 def read_settings(
-    *, contexts: Any = None, overrides: Mapping[str, Any] | None = None, only: Collection[str] = ()
+    *,
+    contexts: Any = None,
+    overrides: Mapping[str, Any] | None = None,
+    only: Collection[str] = (),
+    given: Mapping[str, Any] | None = None,
 ) -> Settings:
     """Read the settings through dlt's providers (design §5).
 
     *contexts* maps registrations to catalogues, or is one catalogue if there is exactly one registration;
-    *overrides* are options given as arguments (None: not given); *only* names the registrations to read.
+    *overrides* are options given as arguments (None: not given); *only* names the registrations to read;
+    *given* is a table `[sources.lti_rosters]` that goes before dlt's own.
     Raises ConfigurationError with every fault that concerns all; those of one registration make it faulty.
     """
     only = (only,) if isinstance(only, str) else only
-    lookup = Lookup.active()
+    lookup = Lookup.active(given)
     everywhere = Reading(lookup, None)
     identity = read_identity(everywhere, (overrides or {}).get("identity"))
     shared = everywhere.options({})
