@@ -1,7 +1,7 @@
 """Recognisable identities through every path there is; then every byte that was written or said is searched.
 
-A path is a row of `PATHS`: what a course sends, as members or as a script. Another provider is another platform in
-`played`.
+A path is a row of `PATHS`: what a course sends, as members or as a script. `LINKS` are those of a resource link,
+`ACCOUNT` those through LTIAAS.
 """
 
 import json
@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from commands import carried_out
+from fake_ltiaas import FakeLtiaas
 from lti_rosters.keys.signing import SigningKey
-from lti_rosters.reference.platform import CANVAS, TAO, Exchange, Reply, member
+from lti_rosters.reference.platform import CANVAS, TAO, Course, Exchange, Reply, member
 from needles import ID, NAME, NEEDLES, found_in_files, found_in_tables, holds, listening, rows_of, somebody
 from school import School
 from test_run import leave_pending
@@ -25,7 +26,14 @@ MODES = {
     "drop": {"identity": "drop"},
 }
 # Where `keep` may have it: rosters, and what a platform made of it: a role, a status, a link to differences.
-RAW = ("memberships", "membership_roles", "membership_log", "roles", "roster_syncs")
+RAW = (
+    "memberships",
+    "membership_roles",
+    "membership_log",
+    "resource_link_memberships",
+    "roles",
+    "roster_syncs",
+)
 HOLDERS = {f"lti_raw.{name}" for name in RAW}
 HIDDEN = {"pseudonymize": NEEDLES, "drop": (NAME,)}  # what may stand nowhere at all
 
@@ -83,6 +91,70 @@ PATHS: dict[str, tuple[list[Any], Any]] = {
     "differences link with an id": (EVERYBODY, led_to(f"{{address}}?after={ID}-1&n={NAME}", "differences")),
 }
 
+LOGIN = f"{NAME}.{ID}"  # as short and plain as a code of an error
+PATHS["login for a code"] = (EVERYBODY, said(200, json.dumps({"errors": [{"code": LOGIN}]})))
+MESSAGE = {"https://purl.imsglobal.org/spec/lti/claim/custom": {"login": f"{ID}-1", "with": [NAME]}}
+LINKS: dict[str, Any] = {
+    "list": None,
+    "object": said(200, json.dumps({"members": [somebody(1, message=MESSAGE), somebody(2, message=NAME)]})),
+    "odd": said(200, json.dumps({"members": [*EVERYBODY, *ODD, *(somebody(n) for n in range(50, 90))]})),
+    "malformed": said(200, json.dumps({"members": [NAME, *EVERYBODY], "context": {"id": NAME}})),
+    "down": said(500, f"cannot read {NAME} {ID}-1"),
+    "refused": said(403, f"{NAME} {ID}-1 may not"),
+    "cut off": said(200, json.dumps({"members": EVERYBODY})[:-40]),
+}
+
+
+def by_link(exchange: Exchange) -> Reply | None:
+    """What the link that is asked for answers; the course itself is as ever."""
+    script = LINKS.get(exchange.query.get("rlid", ""))
+    return script(exchange) if script else None
+
+
+def quoting(status: int, code: str, **more: Any) -> Reply:
+    """An error in LTIAAS's shape that quotes a member wherever it can."""
+    details = {"message": f"{NAME} is no member", "description": f"{ID}-1", "code": code, **more}
+    body = {"status": status, "error": f"{NAME.upper()}_1", "details": details}
+    return Reply(status, [("Content-Type", "application/json")], json.dumps(body).encode())
+
+
+WORDY = f"{NAME}_{ID}".upper().replace("-", "_")  # free text in the form of a code
+API_KEY = "api-key-of-acme"
+KEYS = (API_KEY, "SERV-", "LTIK-")
+# What a course behind LTIAAS sends, or what LTIAAS answers in its place.
+ACCOUNT: dict[str, Any] = {
+    "normal": None,
+    "by ltik": None,
+    "cut off": cut_off,
+    "gone": said(404, f"{NAME} {ID}-1 is gone"),
+    "looped": led_to(f"{{address}}?after={ID}-1&name={NAME}"),
+    "no members": said(200, json.dumps({"error": LOGIN})),
+    "a next that is none": said(200, json.dumps({"members": EVERYBODY, "next": [NAME]})),
+    "quoting with 400": quoting(400, WORDY, errors=[WORDY, {"message": WORDY}]),
+    "quoting with 401": quoting(401, f"SERV-1 {API_KEY}", key="SERV-l8"),
+    "quoting with 500": quoting(500, "INVALID_LTIK_AUTH_AUTHORIZATION_HEADER", externalUrl=f"/{NAME}/{ID}"),
+    "a page": Reply(502, [("Content-Type", "text/html")], f"<p>{NAME} {ID} {API_KEY}".encode()),
+}
+
+
+def account(school: School, key: SigningKey) -> FakeLtiaas:
+    """An account of LTIAAS, registered as `hub`, with a course for each row of `ACCOUNT`."""
+    lms = school.open("behind", CANVAS)
+    school.platforms.pop("behind")
+    fake = school._open.enter_context(FakeLtiaas(lms, key, API_KEY))
+    school.register("hub", fake, max_attempts=1, **fake.options)  # type: ignore[arg-type]
+    rows = []
+    for number, (name, told) in enumerate(ACCOUNT.items()):
+        scheme = "LTIK" if name == "by ltik" else "SERV"
+        script = None if isinstance(told, Reply) else told
+        lms.add(Course(f"l{number}", members=list(EVERYBODY), script=script, links={"r": None}))
+        if isinstance(told, Reply):
+            fake.faults[f"{scheme}-l{number}"] = told
+        rows.append({"ltik" if scheme == "LTIK" else "service_key": f"{scheme}-l{number}"})
+    rows[0]["resource_link_id"] = "r"
+    school.catalogue["hub"] = rows
+    return fake
+
 
 @dataclass
 class Played:
@@ -106,9 +178,17 @@ def played(
         for number, (members, script) in enumerate(PATHS.values()):
             school.add(f"c{number}", members, script)
         tao.add(replace_course(canvas, "normal", "t1"))
+        school.catalogue["canvas"] = school.urls("canvas")
+        school.add("linked", EVERYBODY, by_link, links=dict.fromkeys(LINKS))
+        address = canvas.memberships_url("linked")
+        for link in LINKS:
+            school.catalogue["canvas"].append({"memberships_url": address, "resource_link_id": link})
+        hub = account(school, tool_key)
         told = [carried_out(school)]
         canvas.courses["c0"].members = [somebody(2), somebody(7)]
         tao.courses["t1"].members = [somebody(2, email=f"new.{NAME}@lab.example"), somebody(8)]
+        canvas.courses["linked"].links["list"] = {f"{ID}-2"}
+        hub.courses["l0"].members = [somebody(2), somebody(7)]
         told.append(carried_out(school))
         tao.courses["t1"].members = [somebody(8), somebody(9)]
         told.append(carried_out(school, with_models=request.param == "pseudonymize"))
@@ -125,12 +205,28 @@ def test_every_path_was_taken(played: Played) -> None:
     """Each fault is the one that was meant, and what can be read was: else the search would prove nothing."""
     assert [each["error"] for each in played.told] == [None] * 3
     rows = played.school.sql("SELECT error_type FROM roster_syncs")
-    assert len(rows) == 3 * (len(PATHS) + 1)
+    assert len(rows) == 3 * (len(PATHS) + 1 + 1 + len(LINKS) + len(ACCOUNT) + 1)
     errors = {error for (error,) in rows}
     assert {"malformed", "refused", "not_found", "unreachable", "looped", "other_host", None} <= errors
     modes = {mode for (mode,) in played.school.sql("SELECT mode FROM roster_syncs WHERE context_id = 't1'")}
     assert modes == {"full", "differences"}
     assert played.school.sql("SELECT COUNT(*) FROM memberships")[0][0] > 40
+    query = "SELECT resource_link_id, outcome FROM roster_syncs WHERE resource_link_id IS NOT NULL"
+    complete = {link for link, outcome in played.school.sql(query) if outcome == "complete"}
+    assert complete == {"list", "object", "odd", "r"}
+    query = "SELECT DISTINCT context_id, error_type FROM roster_syncs WHERE registration = 'hub'"
+    errors = {error for _, error in played.school.sql(query)}
+    assert {"malformed", "not_found", "refused", "unreachable", "looped", None} <= errors
+    messages = played.school.sql("SELECT COUNT(message) FROM resource_link_memberships")[0][0]
+    assert (messages > 40) == (played.mode == "keep")
+
+
+def test_no_key_is_anywhere(played: Played) -> None:
+    """API key, service keys and ltiks: in no byte of any file, the database too, and in nothing that was said."""
+    assert found_in_files(played.school.directory, KEYS) == []
+    assert found_in_tables(rows_of(played.school.database), KEYS) == []
+    assert not holds(json.dumps(played.told).encode(), KEYS)
+    assert [line for line in played.heard if holds(line.encode(), KEYS)] == []
 
 
 def test_nothing_that_was_said_shows_a_member(played: Played) -> None:

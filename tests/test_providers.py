@@ -158,7 +158,7 @@ CODES = {
     "UNREGISTERED_OR_INACTIVE_PLATFORM": (401, "failed", "refused"),
     "INACTIVE_SERVICE": (403, "failed", "scope"),
     "SERVICE_NOT_AVAILABLE_FOR_CONTEXT": (400, "unavailable", "not_found"),
-    "ANOTHER_CODE": (400, "failed", "malformed"),
+    "INVALID_LIMIT_PARAMETER": (400, "failed", "malformed"),
 }
 
 
