@@ -1,7 +1,7 @@
 """One course read from Python, without a pipeline: whole as an Arrow table, or page by page."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,12 @@ from .tables.members import member_table
 
 
 def read_members(
-    registration: str, course: Any, *, resource_link_id: str | None = None, **options: Any
+    registration: str,
+    course: Any,
+    *,
+    resource_link_id: str | None = None,
+    suppressed: Collection[str] = (),
+    **options: Any,
 ) -> Table:
     """Return the members of one course as an Arrow table, once its roster is complete.
 
@@ -28,19 +33,26 @@ def read_members(
         course: Its memberships URL, a row of a catalogue (a mapping), or a `context_id` that stands in the
             registration's own catalogue.
         resource_link_id: Read who reaches this link instead; `message` is filled then.
+        suppressed: The `person_mac` of people to leave out, as `suppressions` of the raw dataset has them of this
+            registration. No destination is looked at here, so nobody else keeps erased people out.
         options: Options of the settings (`role`, `page_size`, `max_members`, …).
 
     Raises:
         LtiRostersError: As the leaf that says why there is no complete roster; nothing is returned then.
     """
-    harvest = _harvest(registration, course, resource_link_id, options)
+    harvest = _harvest(registration, course, resource_link_id, suppressed, options)
     syncs = list(harvest.syncs())
     (sync,) = [sync for sync in syncs if sync.resource_link_id == resource_link_id] or syncs[-1:]
     return member_table(registration, sync.facts.context_id, _members(sync))
 
 
 def stream_members(
-    registration: str, course: Any, *, resource_link_id: str | None = None, **options: Any
+    registration: str,
+    course: Any,
+    *,
+    resource_link_id: str | None = None,
+    suppressed: Collection[str] = (),
+    **options: Any,
 ) -> Iterator[Table]:
     """Yield the members of one course page by page, in the memory of a page; arguments as in `read_members`.
 
@@ -50,7 +62,7 @@ def stream_members(
     Raises:
         LtiRostersError: As `read_members`, at whatever page it happens.
     """
-    harvest = _harvest(registration, course, resource_link_id, options)
+    harvest = _harvest(registration, course, resource_link_id, suppressed, options)
     (plan,) = harvest.made
     with ExitStack() as stack:
         reader = harvest.reader(plan, stack)
@@ -58,7 +70,9 @@ def stream_members(
             yield member_table(registration, context_id, on_roster(page.members, reader.rules().role))
 
 
-def _harvest(registration: str, course: Any, link: str | None, options: dict[str, Any]) -> Harvest:
+def _harvest(
+    registration: str, course: Any, link: str | None, suppressed: Collection[str], options: dict[str, Any]
+) -> Harvest:
     row = _row(course, link)
     contexts = None if row is None else {registration: [row]}
     settings = read_settings(contexts=contexts, overrides=options, only=[registration])
@@ -78,7 +92,8 @@ def _harvest(registration: str, course: Any, link: str | None, options: dict[str
             where=registration,
             remedy="Give its memberships URL, or a row of a catalogue.",
         )
-    return Harvest([plan], Ledger(), threading.Event(), identity=settings.handling)
+    ledger = Ledger(suppressed={registration: set(suppressed)})
+    return Harvest([plan], ledger, threading.Event(), identity=settings.handling)
 
 
 def _row(course: Any, link: str | None) -> Any:
