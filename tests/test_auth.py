@@ -324,6 +324,17 @@ def test_scope_taken_away_in_silence(tool_key: SigningKey) -> None:
     assert type(error) is ScopeError
 
 
+@pytest.mark.parametrize("form", ['{"error": "invalid_client", "error_description": "ask %s"}', "ask %s"])
+def test_mail_addresses_in_a_refusal_are_not_shown(form: str, tool_key: SigningKey) -> None:
+    """What the token endpoint says is told, without whom it names."""
+    with opened(tool_key, CANVAS) as platform:
+        platform.token_script = lambda _: Reply(400, [], (form % "z.fitz+lms@lab.example").encode())
+        error = refused(platform, registered(platform, tool_key))
+
+    assert "ask" in str(error)
+    assert "fitz" not in str(error)
+
+
 @pytest.mark.parametrize(("skew", "side"), [(-400.0, "ahead of"), (400.0, "behind")])
 def test_clock_skew_is_told(skew: float, side: str, tool_key: SigningKey) -> None:
     """Where the clocks differ the refusal says by how much, and which way (E117)."""

@@ -418,67 +418,6 @@ def test_differences_bring_nobody_back(tmp_path: Path, tool_key: SigningKey) -> 
         assert found_in_files(school.directory, (f"{ID}-1", f"{NAME} New")) == []
 
 
-def link(school: School) -> None:
-    """Put a resource link's roster beside that of c1, as one load wrote it."""
-    school.sql(
-        """CREATE TABLE resource_link_memberships AS SELECT context_key, registration, context_id,
-        'l1' AS resource_link_id, user_id, status, '["x ' || ? || '"]' AS roles,
-        '[{"login": "' || ? || '"}]' AS message, _dlt_load_id FROM memberships WHERE context_id = 'c1'""",
-        *(NAME, ID),
-    )
-    school.sql(
-        """INSERT INTO roster_syncs (sync_id, roster_sync_id, context_key, registration, context_id, resource_link_id,
-        outcome, member_count, roster_hash, finished_at, _dlt_load_id) SELECT DISTINCT 'of-link', 'of-link',
-        context_key, registration, context_id, 'l1', 'complete', 3, 'h', now(), _dlt_load_id
-        FROM resource_link_memberships"""
-    )
-
-
-def test_links_are_erased_from_and_gone_over_too(term: School) -> None:
-    """Their rows, counts, messages and roles; whatever wrote them passed the same door."""
-    link(term)
-
-    erased(term)
-    rows = term.sql("SELECT user_id FROM resource_link_memberships ORDER BY ALL")
-    counts = term.sql("SELECT member_count, roster_hash FROM roster_syncs WHERE sync_id = 'of-link'")
-    term.shared = MASKED
-    told = done(term, apply)
-
-    assert rows == [(f"{ID}-2",), (f"{ID}-3",)]
-    assert counts == [(2, None)]
-    assert told["error"] is None
-    masked = {(pseudonym(f"{ID}-{number}"), '["unknown"]', None) for number in (2, 3)}
-    assert set(term.sql("SELECT user_id, roles, message FROM resource_link_memberships")) == masked
-    assert found_in_files(term.directory, NEEDLES) == []
-
-
-def test_links_as_they_are_loaded_are_erased_from(tmp_path: Path, tool_key: SigningKey) -> None:
-    """A link's person is gone from it and stays out; the run after writes the link once; going over holds too."""
-    query = "SELECT resource_link_id, user_id FROM resource_link_memberships ORDER BY ALL"
-    last = """SELECT outcome, member_count, departures FROM roster_syncs WHERE resource_link_id IS NOT NULL
-        ORDER BY finished_at DESC LIMIT 1"""
-    with School(tmp_path / "school", tool_key) as school:
-        school.shared = KEEP
-        canvas = school.open("canvas", max_attempts=1)
-        school.add("c1", [somebody(1), somebody(2)], links={"l1": None})
-        url = canvas.memberships_url("c1")
-        school.catalogue["canvas"] = [{"memberships_url": url, "resource_link_id": "l1"}]
-        carried_out(school)
-
-        assert erased(school)["error"] is None
-        assert school.sql(query) == [("l1", f"{ID}-2")]
-        for outcome in ("complete", "unchanged"):
-            assert carried_out(school)["error"] is None
-            assert (school.sql(query), school.sql(last)) == ([("l1", f"{ID}-2")], [(outcome, 1, 0)])
-
-        school.shared = MASKED
-        assert done(school, apply)["error"] is None
-        assert carried_out(school)["error"] is None
-        assert school.sql(query) == [("l1", pseudonym(f"{ID}-2"))]
-        assert school.sql(last)[0][1:] == (1, 0)
-        assert not holds(school.database.read_bytes(), NEEDLES)
-
-
 def test_a_file_that_cannot_be_written_anew_is_told(term: School) -> None:
     """The rows are gone, the free space is not yet: exit 9, and the same command once more makes it good."""
     (term.directory / "rosters.duckdb.fresh").mkdir()

@@ -19,10 +19,14 @@ from fake_ltiaas import FakeLtiaas
 from lti_rosters import LtiRostersError, lti_rosters, read_members, stream_members
 from lti_rosters.errors import ConfigurationError, NotFoundError, TooLargeError, UnreachableError
 from lti_rosters.keys.signing import SigningKey, private_pem, public_jwk
+from lti_rosters.privacy.protector import Mac, Protector
 from lti_rosters.reference.platform import MOODLE, Course, ReferencePlatform, member
+from lti_rosters.settings.settings import read_settings
 from school import School, crowd, people
 
 README = Path(__file__).parent.parent / "README.md"
+
+SECRET = "0123456789abcdef" * 4
 
 
 def test_a_course_is_a_table(school: School) -> None:
@@ -90,15 +94,39 @@ def test_what_goes_wrong_is_raised(school: School, script: object, error: type[L
 
 
 def test_names_never_pass_another_identity(school: School) -> None:
-    """Whatever identity the settings ask for holds here too, or is refused."""
-    school.add("c1", [member("ann", name="Ann")])
+    """Whatever identity the settings ask for holds here too."""
+    school.add("c1", [member("ann", name="Ann")], links={"r1": None})
+    school.shared = {"identity": "pseudonymize", "identity_secret": SECRET, "identity_key_id": "k1"}
     with school.settings():
-        try:
-            table = read_members("canvas", school.urls()[0], identity="drop")
-            (page,) = stream_members("canvas", school.urls()[0], identity="drop")
-        except ConfigurationError:
-            return
-    assert table["name"].to_pylist() == page["name"].to_pylist() == [None]
+        table = read_members("canvas", school.urls()[0])
+        (page,) = stream_members("canvas", school.urls()[0])
+        link = read_members("canvas", school.urls()[0], resource_link_id="r1")
+
+    pseudonym = Mac(SECRET).of("canvas", "user_id")("ann")
+    for each in (table, page, link):
+        assert each["user_id"].to_pylist() == [pseudonym]
+    assert table["name"].to_pylist() == page["name"].to_pylist() == link["message"].to_pylist() == [None]
+
+
+def test_erased_people_are_left_out_where_told(school: School) -> None:
+    """No destination is looked at: whom the caller names by MAC is left out, of pages, rosters and links."""
+    school.add("c1", ["ann", "ben"], links={"r1": None})
+    school.shared = {"identity": "keep", "identity_secret": SECRET, "identity_key_id": "k1"}
+    url = school.urls()[0]
+    with school.settings():
+        identity = read_settings(contexts={"canvas": [url]}, only=["canvas"]).handling
+        protector = Protector(identity, "canvas")
+        macs = [protector.person_mac(protector.pseudonym("ann"))]
+        tables = [
+            read_members("canvas", url, suppressed=macs),
+            *stream_members("canvas", url, suppressed=macs),
+            read_members("canvas", url, resource_link_id="r1", suppressed=macs),
+        ]
+    assert [table["user_id"].to_pylist() for table in tables] == [["ben"]] * 3
+
+    school.shared = {"identity": "keep"}
+    with school.settings(), pytest.raises(ConfigurationError, match="identity_secret"):
+        read_members("canvas", url, suppressed=macs)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Recognisable identities through every path there is; then every byte that was written or said is searched.
 
-A path is a row of `PATHS`: what a course sends, as members or as a script; `LINKS` are resource links of such
-courses, `ACTIVITIES` courses behind LTIAAS.
+A path is a row of `PATHS`: what a course sends, as members or as a script. `LINKS` are those of a resource link,
+`ACCOUNT` those through LTIAAS.
 """
 
 import json
@@ -30,9 +30,9 @@ RAW = (
     "memberships",
     "membership_roles",
     "membership_log",
+    "resource_link_memberships",
     "roles",
     "roster_syncs",
-    "resource_link_memberships",
 )
 HOLDERS = {f"lti_raw.{name}" for name in RAW}
 HIDDEN = {"pseudonymize": NEEDLES, "drop": (NAME,)}  # what may stand nowhere at all
@@ -91,27 +91,69 @@ PATHS: dict[str, tuple[list[Any], Any]] = {
     "differences link with an id": (EVERYBODY, led_to(f"{{address}}?after={ID}-1&n={NAME}", "differences")),
 }
 
-
-LINKS = {"r1": None, "r2": said(500, f"no {NAME} for {ID}-1")}  # of the first course: read; refused
-KEYS = ("SERV-", "api-key-of-acme")  # of LTIAAS: nowhere at all
-ACTIVITIES: dict[str, tuple[list[Any], Reply | None]] = {
-    "l0": (EVERYBODY, None),
-    "l1": ([*EVERYBODY, *ODD, *(somebody(number) for number in range(50, 90))], None),
-    "l2": ([{**somebody(n), "user_id": None} for n in range(9)], None),
-    "l3": (
-        EVERYBODY,
-        Reply(
-            400, [], json.dumps({"status": 400, "error": f"NO {NAME}", "details": f"SERV-l3 {ID}-1"}).encode()
-        ),
-    ),
-    "l4": (EVERYBODY, Reply(401, [], json.dumps({"error": NAME, "details": {"id": f"{ID}-1"}}).encode())),
+LOGIN = f"{NAME}.{ID}"  # as short and plain as a code of an error
+PATHS["login for a code"] = (EVERYBODY, said(200, json.dumps({"errors": [{"code": LOGIN}]})))
+MESSAGE = {"https://purl.imsglobal.org/spec/lti/claim/custom": {"login": f"{ID}-1", "with": [NAME]}}
+LINKS: dict[str, Any] = {
+    "list": None,
+    "object": said(200, json.dumps({"members": [somebody(1, message=MESSAGE), somebody(2, message=NAME)]})),
+    "odd": said(200, json.dumps({"members": [*EVERYBODY, *ODD, *(somebody(n) for n in range(50, 90))]})),
+    "malformed": said(200, json.dumps({"members": [NAME, *EVERYBODY], "context": {"id": NAME}})),
+    "down": said(500, f"cannot read {NAME} {ID}-1"),
+    "refused": said(403, f"{NAME} {ID}-1 may not"),
+    "cut off": said(200, json.dumps({"members": EVERYBODY})[:-40]),
 }
 
 
-def of_links(exchange: Exchange) -> Reply | None:
-    """Answer for a resource link as `LINKS` has it, for the course as usual."""
+def by_link(exchange: Exchange) -> Reply | None:
+    """What the link that is asked for answers; the course itself is as ever."""
     script = LINKS.get(exchange.query.get("rlid", ""))
     return script(exchange) if script else None
+
+
+def quoting(status: int, code: str, **more: Any) -> Reply:
+    """An error in LTIAAS's shape that quotes a member wherever it can."""
+    details = {"message": f"{NAME} is no member", "description": f"{ID}-1", "code": code, **more}
+    body = {"status": status, "error": f"{NAME.upper()}_1", "details": details}
+    return Reply(status, [("Content-Type", "application/json")], json.dumps(body).encode())
+
+
+WORDY = f"{NAME}_{ID}".upper().replace("-", "_")  # free text in the form of a code
+API_KEY = "api-key-of-acme"
+KEYS = (API_KEY, "SERV-", "LTIK-")
+# What a course behind LTIAAS sends, or what LTIAAS answers in its place.
+ACCOUNT: dict[str, Any] = {
+    "normal": None,
+    "by ltik": None,
+    "cut off": cut_off,
+    "gone": said(404, f"{NAME} {ID}-1 is gone"),
+    "looped": led_to(f"{{address}}?after={ID}-1&name={NAME}"),
+    "no members": said(200, json.dumps({"error": LOGIN})),
+    "a next that is none": said(200, json.dumps({"members": EVERYBODY, "next": [NAME]})),
+    "quoting with 400": quoting(400, WORDY, errors=[WORDY, {"message": WORDY}]),
+    "quoting with 401": quoting(401, f"SERV-1 {API_KEY}", key="SERV-l8"),
+    "quoting with 500": quoting(500, "INVALID_LTIK_AUTH_AUTHORIZATION_HEADER", externalUrl=f"/{NAME}/{ID}"),
+    "a page": Reply(502, [("Content-Type", "text/html")], f"<p>{NAME} {ID} {API_KEY}".encode()),
+}
+
+
+def account(school: School, key: SigningKey) -> FakeLtiaas:
+    """An account of LTIAAS, registered as `hub`, with a course for each row of `ACCOUNT`."""
+    lms = school.open("behind", CANVAS)
+    school.platforms.pop("behind")
+    fake = school._open.enter_context(FakeLtiaas(lms, key, API_KEY))
+    school.register("hub", fake, max_attempts=1, **fake.options)  # type: ignore[arg-type]
+    rows = []
+    for number, (name, told) in enumerate(ACCOUNT.items()):
+        scheme = "LTIK" if name == "by ltik" else "SERV"
+        script = None if isinstance(told, Reply) else told
+        lms.add(Course(f"l{number}", members=list(EVERYBODY), script=script, links={"r": None}))
+        if isinstance(told, Reply):
+            fake.faults[f"{scheme}-l{number}"] = told
+        rows.append({"ltik" if scheme == "LTIK" else "service_key": f"{scheme}-l{number}"})
+    rows[0]["resource_link_id"] = "r"
+    school.catalogue["hub"] = rows
+    return fake
 
 
 @dataclass
@@ -136,31 +178,21 @@ def played(
         for number, (members, script) in enumerate(PATHS.values()):
             school.add(f"c{number}", members, script)
         tao.add(replace_course(canvas, "normal", "t1"))
-        canvas.courses["c0"].script, canvas.courses["c0"].links = of_links, dict.fromkeys(LINKS)
-        first = canvas.memberships_url("c0")
-        rows = [{"memberships_url": first, "resource_link_id": link} for link in LINKS]
-        school.catalogue["canvas"] = [*rows, *school.urls("canvas")[1:]]
-        behind_ltiaas(school, tool_key)
+        school.catalogue["canvas"] = school.urls("canvas")
+        school.add("linked", EVERYBODY, by_link, links=dict.fromkeys(LINKS))
+        address = canvas.memberships_url("linked")
+        for link in LINKS:
+            school.catalogue["canvas"].append({"memberships_url": address, "resource_link_id": link})
+        hub = account(school, tool_key)
         told = [carried_out(school)]
         canvas.courses["c0"].members = [somebody(2), somebody(7)]
         tao.courses["t1"].members = [somebody(2, email=f"new.{NAME}@lab.example"), somebody(8)]
+        canvas.courses["linked"].links["list"] = {f"{ID}-2"}
+        hub.courses["l0"].members = [somebody(2), somebody(7)]
         told.append(carried_out(school))
         tao.courses["t1"].members = [somebody(8), somebody(9)]
         told.append(carried_out(school, with_models=request.param == "pseudonymize"))
         yield Played(request.param, school, told, ears.heard)
-
-
-def behind_ltiaas(school: School, tool_key: SigningKey) -> None:
-    """Register an account of LTIAAS, with the `ACTIVITIES` behind it."""
-    behind = school.open("behind", CANVAS)
-    del school.platforms["behind"]
-    fake = school._open.enter_context(FakeLtiaas(behind, tool_key))
-    school.register("hub", fake, max_attempts=1, **fake.options)  # type: ignore[arg-type]
-    for key, (members, fault) in ACTIVITIES.items():
-        behind.add(Course(key, members=members))
-        if fault is not None:
-            fake.faults[f"SERV-{key}"] = fault
-    school.catalogue["hub"] = [{"service_key": f"SERV-{key}", "context_id": key} for key in ACTIVITIES]
 
 
 def replace_course(platform: Any, path: str, key: str) -> Any:
@@ -172,28 +204,29 @@ def replace_course(platform: Any, path: str, key: str) -> Any:
 def test_every_path_was_taken(played: Played) -> None:
     """Each fault is the one that was meant, and what can be read was: else the search would prove nothing."""
     assert [each["error"] for each in played.told] == [None] * 3
-    rows = played.school.sql(
-        "SELECT error_type FROM roster_syncs WHERE registration <> 'hub' AND resource_link_id IS NULL"
-    )
-    assert len(rows) == 3 * (len(PATHS) + 1)
+    rows = played.school.sql("SELECT error_type FROM roster_syncs")
+    assert len(rows) == 3 * (len(PATHS) + 1 + 1 + len(LINKS) + len(ACCOUNT) + 1)
     errors = {error for (error,) in rows}
     assert {"malformed", "refused", "not_found", "unreachable", "looped", "other_host", None} <= errors
     modes = {mode for (mode,) in played.school.sql("SELECT mode FROM roster_syncs WHERE context_id = 't1'")}
     assert modes == {"full", "differences"}
     assert played.school.sql("SELECT COUNT(*) FROM memberships")[0][0] > 40
-    first = "SELECT {}, outcome FROM roster_syncs WHERE {} ORDER BY finished_at, 1"
-    links = played.school.sql(first.format("resource_link_id", "resource_link_id IS NOT NULL"))[:2]
-    assert sorted(links) == [("r1", "complete"), ("r2", "failed")]
-    activities = dict(reversed(played.school.sql(first.format("context_id", "registration = 'hub'"))))
-    assert activities == {"l0": "complete", "l1": "complete", "l2": "failed", "l3": "failed", "l4": "failed"}
-    assert played.school.sql("SELECT COUNT(*) FROM resource_link_memberships") == [(2,)]
+    query = "SELECT resource_link_id, outcome FROM roster_syncs WHERE resource_link_id IS NOT NULL"
+    complete = {link for link, outcome in played.school.sql(query) if outcome == "complete"}
+    assert complete == {"list", "object", "odd", "r"}
+    query = "SELECT DISTINCT context_id, error_type FROM roster_syncs WHERE registration = 'hub'"
+    errors = {error for _, error in played.school.sql(query)}
+    assert {"malformed", "not_found", "refused", "unreachable", "looped", None} <= errors
+    messages = played.school.sql("SELECT COUNT(message) FROM resource_link_memberships")[0][0]
+    assert (messages > 40) == (played.mode == "keep")
 
 
-def test_no_key_of_ltiaas_is_anywhere(played: Played) -> None:
-    """Neither the account's key nor a service key, in any mode: said, logged, in a file or a byte of the database."""
+def test_no_key_is_anywhere(played: Played) -> None:
+    """API key, service keys and ltiks: in no byte of any file, the database too, and in nothing that was said."""
+    assert found_in_files(played.school.directory, KEYS) == []
+    assert found_in_tables(rows_of(played.school.database), KEYS) == []
     assert not holds(json.dumps(played.told).encode(), KEYS)
     assert [line for line in played.heard if holds(line.encode(), KEYS)] == []
-    assert found_in_files(played.school.directory, KEYS) == []
 
 
 def test_nothing_that_was_said_shows_a_member(played: Played) -> None:
@@ -224,7 +257,7 @@ def test_rosters_are_as_large_in_every_mode(played: Played) -> None:
     """Nobody is lost or doubled by the door: as many people a roster, as many readings, the same departures."""
     query = """
         SELECT context_id, mode, member_count, departures FROM roster_syncs
-        WHERE context_id IN ('c0', 't1') AND resource_link_id IS NULL ORDER BY context_id, finished_at
+        WHERE context_id IN ('c0', 't1') ORDER BY context_id, finished_at
     """
     assert played.school.sql(query) == [
         ("c0", "full", 2, 0),

@@ -1,7 +1,7 @@
 """One course read from Python, without a pipeline: whole as an Arrow table, or page by page."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from os import PathLike, fspath
@@ -25,7 +25,12 @@ OF_IDENTITY = ("identity_secret", "identity_key_id")  # they hold for all regist
 
 
 def read_members(
-    registration: str, course: Any, *, resource_link_id: str | None = None, **settings: Any
+    registration: str,
+    course: Any,
+    *,
+    resource_link_id: str | None = None,
+    suppressed: Collection[str] = (),
+    **settings: Any,
 ) -> Table:
     """Return the members of one course as an Arrow table, once its roster is complete.
 
@@ -35,6 +40,8 @@ def read_members(
         course: Its memberships URL, a row of a catalogue (a mapping), or a `context_id` that stands in the
             registration's own catalogue.
         resource_link_id: Read who reaches this link instead; `message` is filled then.
+        suppressed: The `person_mac` of people to leave out, as `suppressions` of the raw dataset has them of this
+            registration. No destination is looked at here, so nobody else keeps erased people out.
         settings: Settings of the registration (`issuer`, `client_id`, `token_url`, `private_key`, …; of an LTIAAS
             account `base_url` and `api_key`) and options (`role`, `page_size`, `identity`, …), each as in
             dlt's configuration and before what stands there; none of it need stand there.
@@ -42,14 +49,19 @@ def read_members(
     Raises:
         LtiRostersError: As the leaf that says why there is no complete roster; nothing is returned then.
     """
-    harvest = _harvest(registration, course, resource_link_id, settings)
+    harvest = _harvest(registration, course, resource_link_id, suppressed, settings)
     syncs = list(harvest.syncs())
     (sync,) = [sync for sync in syncs if sync.resource_link_id == resource_link_id] or syncs[-1:]
     return member_table(registration, sync.facts.context_id, _members(sync))
 
 
 def stream_members(
-    registration: str, course: Any, *, resource_link_id: str | None = None, **settings: Any
+    registration: str,
+    course: Any,
+    *,
+    resource_link_id: str | None = None,
+    suppressed: Collection[str] = (),
+    **settings: Any,
 ) -> Iterator[Table]:
     """Yield the members of one course page by page, in the memory of a page; arguments as in `read_members`.
 
@@ -59,7 +71,7 @@ def stream_members(
     Raises:
         LtiRostersError: As `read_members`, at whatever page it happens.
     """
-    harvest = _harvest(registration, course, resource_link_id, settings)
+    harvest = _harvest(registration, course, resource_link_id, suppressed, settings)
     (plan,) = harvest.made
     with ExitStack() as stack:
         reader = harvest.reader(plan, stack)
@@ -67,7 +79,9 @@ def stream_members(
             yield member_table(registration, context_id, on_roster(page.members, reader.rules().role))
 
 
-def _harvest(registration: str, course: Any, link: str | None, arguments: dict[str, Any]) -> Harvest:
+def _harvest(
+    registration: str, course: Any, link: str | None, suppressed: Collection[str], arguments: dict[str, Any]
+) -> Harvest:
     row = _row(course, link)
     contexts = None if row is None else {registration: [row]}
     options, given = _sorted(registration, arguments)
@@ -90,7 +104,8 @@ def _harvest(registration: str, course: Any, link: str | None, arguments: dict[s
             where=registration,
             remedy="Give its memberships URL, or a row of a catalogue.",
         )
-    return Harvest([plan], Ledger(), threading.Event(), identity=settings.handling)
+    ledger = Ledger(suppressed={registration: set(suppressed)})
+    return Harvest([plan], ledger, threading.Event(), identity=settings.handling)
 
 
 def _sorted(registration: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

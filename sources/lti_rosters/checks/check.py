@@ -14,6 +14,7 @@ from ..runs.destination import tidy
 from ..runs.run import quiet, unforeseen
 from ..runs.summary import INTERRUPTED, MOST_FAILURES, PARTIAL, Journal, Tally, error_document
 from ..settings.settings import Settings, read_settings
+from .ltiaas import STEPS as LTIAAS
 from .nrps import STEPS as NRPS
 from .platforms import hint, product_of
 from .rosters import COMMON
@@ -26,7 +27,7 @@ SETTINGS, ROSTER = "settings", "roster"
 MOST_ROWS = 5  # faults of a catalogue that are told
 
 # The steps of each provider behind the settings; one that is not here has those that all share.
-PROVIDERS: Mapping[str, Sequence[Procedure]] = {"nrps": NRPS}
+PROVIDERS: Mapping[str, Sequence[Procedure]] = {"nrps": NRPS, "ltiaas": LTIAAS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from .visit import Procedure, Visit
 MOST_TRIED = 3  # courses that are not there any more, before that counts as the platform's answer
 CLOSE = 5.0  # seconds between two clocks that may be the network's
 ROUND = frozenset({50, 75, 100, 200, 250, 500, 1000})  # sizes of pages: a roster of just that size is a doubt
+ASSERTIONS = "Set it right (NTP): assertions from the future, and expired ones, are refused."
 MEDIA = re.compile(r"[a-z0-9.+/-]{1,80}")
 
 
@@ -33,26 +34,30 @@ def roster(visit: Visit) -> Found:
     gone: list[Finding] = []
     for number, entry in enumerate(entries[:MOST_TRIED], 1):
         try:
-            visit.sheet = _first_page(visit, entry)
+            visit.sheet = first_page(visit, entry)
         except NotFoundError as error:
             if number == min(MOST_TRIED, len(entries)):
                 raise
             told = f"{entry.where}: {error.what}"
             gone.append(warning(NotFoundError, told, error.remedy))
             continue
-        return _roster(visit, visit.sheet, gone)
+        return judged(visit, visit.sheet, gone)
     raise NotFoundError(
         "no course was there.", where=visit.registration.name
     )  # pragma: no cover - raised above
 
 
-def link(visit: Visit) -> Found:
-    """Look where the first page says that the roster goes on; nothing is followed."""
+def link(visit: Visit, *, has_header: bool = True) -> Found:
+    """Look where the first page says that the roster goes on; nothing is followed.
+
+    What stands in a header may be lost on the way; *has_header* tells whether it does.
+    """
     sheet, heard = visit.sheet, visit.heard(token=False)
     if sheet is None or heard is None:
         return Found(is_skipped=True)
     if sheet.next_url is None:
-        return Found(detail="no next page", findings=tuple(_doubts(visit, sheet)))
+        doubts = _doubts(visit, sheet) if has_header else ()
+        return Found(detail="no next page", findings=tuple(doubts))
     try:
         place = origin(sheet.next_url)
     except ValueError:
@@ -73,7 +78,7 @@ def link(visit: Visit) -> Found:
     return Found(detail="a next page, on an allowed host")
 
 
-def clock(visit: Visit) -> Found:
+def clock(visit: Visit, *, remedy: str = ASSERTIONS) -> Found:
     """Compare this machine's clock with the Date of what was answered (a second exact)."""
     heard = [each for each in (visit.heard(token=True), visit.heard(token=False)) if each is not None]
     skews = [skew for each in heard if (skew := clock_skew(each.answer, each.at)) is not None]
@@ -86,7 +91,6 @@ def clock(visit: Visit) -> Found:
     if abs(skew) <= CLOSE:
         return Found(detail="within seconds of the platform", facts=facts)
     what = f"this machine's clock is {detail}'s."
-    remedy = "Set it right (NTP): assertions from the future, and expired ones, are refused."
     is_fault = "token" in visit.failed and abs(skew) > BACKDATED
     error = RefusedError(what, where=visit.registration.name, remedy=remedy)
     told = hint(visit.product, "clock", error.error_type) if skew > 0 else ""
@@ -143,14 +147,15 @@ def _form(role: str) -> str:
     return "URNs" if role.lower().startswith("urn:") else "short names"
 
 
-def _first_page(visit: Visit, entry: ContextEntry) -> Sheet:
+def first_page(visit: Visit, entry: ContextEntry) -> Sheet:
+    """Read the first page of *entry*. Raises as the provider does."""
     pages = pages_of(visit.registration, visit.connection)(entry, visit.effort)
     for sheet in pages:
         return sheet
     raise MalformedError("no page came.", where=visit.registration.name)
 
 
-def _roster(visit: Visit, sheet: Sheet, gone: list[Finding]) -> Found:
+def judged(visit: Visit, sheet: Sheet, gone: Iterable[Finding] = ()) -> Found:
     """Judge the page as a run would the whole roster."""
     reading: Reading = read_pages([sheet._replace(next_url=None)], rules_of(visit.registration, Identity()))
     count = len(reading.members)

@@ -16,7 +16,7 @@ SIGNS = {
     "not_tried": ("–", "dim"),
     "skipped": ("·", "dim"),
 }
-TITLES = {"jwks": "JWKS"}
+TITLES = {"jwks": "JWKS", "api_key": "API key"}
 UNSHOWN = "manners"  # told in words, and nothing that could fail
 MOST_LINES = 16  # of explanations, so that all of it fits a screen; --json holds all
 MOST_MANNERS = 4  # registrations whose manners are told

@@ -45,7 +45,10 @@ class Overheard(Transport):
 
 @dataclass(slots=True)
 class Visit:
-    """What the steps of one registration share; *connection* is its provider's, *sheet* the page that was read."""
+    """What the steps of one registration share; *connection* is its provider's, *sheet* the page that was read.
+
+    *tries* is what a provider's own steps share, *answered* the answer that the page was in, where it is not the last.
+    """
 
     plan: Plan
     product: str | None
@@ -54,6 +57,8 @@ class Visit:
     connection: Any
     stop: threading.Event
     sheet: Sheet | None = None
+    answered: Heard | None = None
+    tries: list[Any] = field(default_factory=list)
     failed: set[str] = field(default_factory=set)  # the steps so far that failed or were not tried
 
     @property
@@ -62,7 +67,9 @@ class Visit:
         return self.plan.registration
 
     def heard(self, *, token: bool) -> Heard | None:
-        """The last answer of the token endpoint, or of anything else."""
+        """The last answer of the token endpoint, or of anything else; where a page is judged, its own."""
+        if self.answered is not None and not token:
+            return self.answered
         found = [each for each in self.transport.heard if (each.call.method == "POST") is token]
         return found[-1] if found else None
 

@@ -15,6 +15,7 @@ from ..tables.asking import SQL_TYPES
 from ..tables.columns import SUPPRESSIONS
 from ..tables.ledger import InForce, Ledger
 from .going_over import looking, set_identity
+from .link_rosters import link_hashes, lower_links
 from .places import MODELS, Place, counted, drop_all_staging, of_members, places, update
 from .session import Order, Session, carried_out
 
@@ -160,12 +161,12 @@ def _erase(session: Session, ledger: Ledger, person: _Person, tables: Sequence[P
         drop_all_staging(session)
         found = {each.table: each for each in places(session, session.dataset)}
         syncs = found["roster_syncs"]
-        hashes = _hashes_without(session, ledger, person, found)
+        hashes: dict[str, str | None] = _hashes_without(session, ledger, person, found)
+        hashes |= link_hashes(session, ledger, person.identity, person.key, found)
         if "membership_log" in found:
             _lower_departures(session, person, syncs, found["membership_log"])
             _lower_counts(session, person, syncs, found["membership_log"])
-        if "resource_link_memberships" in found:
-            _lower_links(session, person, syncs, found["resource_link_memberships"])
+        lower_links(session, person.key, found)
         for sync_id, content in hashes.items():
             update(session, syncs, {"roster_hash": "%s"}, "sync_id = %s", *(content, sync_id))
         _forget_links(session, person, syncs, [each for each in tables if "context_key" in each.columns])
@@ -180,22 +181,6 @@ def _lower_counts(session: Session, person: _Person, syncs: Place, log: Place) -
     values = {"member_count": "member_count - 1", "roster_hash": "NULL"}
     update(session, syncs, values, f"outcome = 'complete' AND sync_id IN ({theirs})", *person.key)
     update(session, syncs, values, f"outcome = 'unchanged' AND roster_sync_id IN ({theirs})", *person.key)
-
-
-def _lower_links(session: Session, person: _Person, syncs: Place, links: Place) -> None:
-    """The same of resource links, which have no log: their rows bear the load of the sync in force."""
-    theirs = session.rows(
-        f"SELECT DISTINCT syncs.sync_id FROM {syncs.name} AS syncs INNER JOIN {links.name} AS links "  # noqa: S608
-        "ON links.context_key = syncs.context_key AND links.resource_link_id = syncs.resource_link_id "
-        "AND links._dlt_load_id = syncs._dlt_load_id "
-        "WHERE syncs.outcome = 'complete' AND links.registration = %s AND links.user_id = %s",
-        *person.key,
-    )
-    values = {"member_count": "member_count - 1", "roster_hash": "NULL"}
-    for (sync_id,) in theirs:
-        update(
-            session, syncs, values, "roster_sync_id = %s", sync_id
-        )  # its own, and those it stayed in force for
 
 
 def _lower_departures(session: Session, person: _Person, syncs: Place, log: Place) -> None:

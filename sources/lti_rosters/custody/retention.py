@@ -11,7 +11,7 @@ from .places import MODELS, Place, of_members, places
 from .session import Order, Session, carried_out
 
 PERIOD = re.compile(r"([1-9][0-9]{0,4}) ?([dwmy])", re.IGNORECASE)
-CURRENT = ("memberships", "membership_roles", "resource_link_memberships")  # rosters in force
+CURRENT = ("memberships", "membership_roles")  # rosters in force; a link's rows bear no sync, and need none
 DAYS = {"d": 1, "w": 7, "m": 30.4375, "y": 365.25}  # of an average month and year
 
 # What may go. Kept of each course, and of each resource link: the last roster from before the cut-off (the history

@@ -1,6 +1,7 @@
 """What was deleted or overwritten is gone from the warehouse's own files too, as far as it can be reached."""
 
 import contextlib
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from dlt.destinations.sql_client import SqlClientBase
 from ..errors import DestinationError
 
 FRESH = ".fresh"  # of the DuckDB file that is to take the old one's place
+SPILLED = ".tmp"  # DuckDB's own folder beside its file
 LEFT = (
     "PostgreSQL could not rewrite {table} ({kind}): deleted rows may stand in its file until "
     "VACUUM FULL is run by its owner."
@@ -43,6 +45,8 @@ def _rewrite_file(client: SqlClientBase[Any], path: Path) -> None:
         _remove(fresh)  # of a command that was killed
         _copy(client, path, fresh)
         fresh.replace(path)
+        # What DuckDB had put aside for want of memory, in a command that was killed; we alone have the file open.
+        shutil.rmtree(path.with_name(path.name + SPILLED), ignore_errors=True)
     except Exception as error:
         with contextlib.suppress(OSError):
             _remove(fresh)

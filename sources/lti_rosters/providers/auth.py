@@ -44,9 +44,10 @@ SKEW_WORTH_TELLING = 20.0  # seconds
 GLANCE = 0.5  # seconds between two looks whether who waits for the token should wait on
 TOLD = 200  # characters of what a platform says of a refusal
 # Long runs of the letters of tokens: of any kind, or shorter ones with a digit (a scope's URL has none). With
-# the backslash of an escape, and letters set apart by spaces, so that no spelling of a token passes.
+# the backslash of an escape, and letters set apart by spaces, so that no spelling of a token passes. And mail
+# addresses: the request names no person, but its answer may name an administrator.
 SECRET = re.compile(
-    r"[\w\-+/=.~%\\]{80,}|(?=[\w\-+/=.~%\\]{0,79}[0-9])[\w\-+/=.~%\\]{16,}|(?:\S ){12,}\S?", re.ASCII
+    r"\S+@\S+|[\w\-+/=.~%\\]{80,}|(?=[\w\-+/=.~%\\]{0,79}[0-9])[\w\-+/=.~%\\]{16,}|(?:\S ){12,}\S?", re.ASCII
 )
 
 

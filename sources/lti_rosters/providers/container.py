@@ -1,17 +1,15 @@
 """The membership container: what one response says, read tolerantly and understood strictly (NRPS §2)."""
 
-import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import MalformedError
 from .body import BOM, CHECK, VENDOR
 from .body import decode as decode
+from .codes import shown
 from .member import Member as Member
 from .member import merge as merge
 from .member import read_members, read_names, text_or_none, whole_number
-
-ERROR_CODE = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +72,8 @@ def _entries(container: dict[str, Any]) -> list[Any]:
     entries = container.get("members")
     if not entries and (error := container.get("error") or container.get("errors")):
         code = _error_code(error)
-        shown = f" ({code})" if code else ""
-        raise MalformedError(f"the platform answered an error{shown} with status 200.", remedy=CHECK)
+        told = f" ({code})" if code else ""
+        raise MalformedError(f"the platform answered an error{told} with status 200.", remedy=CHECK)
     if isinstance(entries, list):
         return entries
     if "pageOf" in container:
@@ -88,12 +86,12 @@ def _entries(container: dict[str, Any]) -> list[Any]:
 
 
 def _error_code(error: object) -> str | None:
-    """A short identifier of an error body; free text could name a person and is never shown."""
+    """The code of an error body; anything else could name a person and is never shown."""
     if isinstance(error, list) and error:
         error = error[0]
     if isinstance(error, dict):
         error = error.get("code") or error.get("error")
-    return error if isinstance(error, str) and ERROR_CODE.fullmatch(error) else None
+    return shown(error)
 
 
 def _context_id(value: object) -> str | None:

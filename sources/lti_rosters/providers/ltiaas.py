@@ -72,14 +72,17 @@ def located(entry: ContextEntry, base_url: str | None) -> ContextEntry:
     return entry.at(f"{base_url.rstrip('/')}{ENDPOINT}?{what}")
 
 
-def _authorization(account: Account, entry: ContextEntry) -> tuple[str, str]:
+def scheme_of(entry: ContextEntry) -> str:
     """How *entry* is asked for: a service key never expires, a ltik does after a day; Bearer is unverified."""
     if entry.service_key is not None:
-        scheme, value = SERVICE, f"{account.api_key}:{entry.service_key}"
-    elif entry.ltik is not None:
-        scheme, value = LTIK, f"{account.api_key}:{entry.ltik}"
-    else:
-        scheme, value = BEARER, account.api_key
+        return SERVICE
+    return LTIK if entry.ltik is not None else BEARER
+
+
+def _authorization(account: Account, entry: ContextEntry) -> tuple[str, str]:
+    scheme = scheme_of(entry)
+    key = entry.service_key if scheme == SERVICE else entry.ltik
+    value = account.api_key if scheme == BEARER else f"{account.api_key}:{key}"
     if not value.isascii() or not value.isprintable() or " " in value:
         raise ConfigurationError(
             "the API key, service key or ltik holds characters that none has.",

@@ -15,9 +15,9 @@ from ..errors import (
     UnreachableError,
 )
 from ..web.answer import Answer
+from .codes import shown
 
-CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")  # free text could name a person and is never shown
-LONGEST_CODE = 80
+CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 OF_LMS = ("externalError", "externalUrl")  # in `details` where it was the LMS that refused
 AUTHORIZATION = re.compile(r"INVALID_[A-Z0-9_]*AUTH[A-Z0-9_]*")
 
@@ -102,8 +102,8 @@ def _codes(body: dict[str, Any] | None) -> Iterator[str]:
         for each in errors if isinstance(errors, list) else ():
             found += [each.get("code"), each.get("message")] if isinstance(each, dict) else [each]
     for text in (*found, details, body.get("error")):
-        if isinstance(text, str) and len(text) <= LONGEST_CODE and CODE.fullmatch(text):
-            yield text
+        if (code := shown(text)) is not None and CODE.fullmatch(code):
+            yield code
 
 
 def _is_of_lms(body: dict[str, Any] | None) -> bool:
