@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg2
 import pytest
@@ -314,3 +315,51 @@ def test_check_tries_the_destination_and_leaves_nothing(
     assert (good["exit_status"], refused["exit_status"], away["exit_status"]) == (0, 9, 9)
     assert schemas(postgres, database) == before
     assert "of-" not in json.dumps([good, refused, away]).replace("of-tests", "")
+
+
+def test_credentials_reach_the_models_as_they_reach_the_load(
+    school: School, postgres: Server, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signs in names and passwords, a search path, options of the session, a destination of one's own name."""
+    user, secret = "o'd d", "p%40 'q\"{{ 1 }}\\/:@#é"
+    postgres.sql(database, f'CREATE ROLE "{user}" LOGIN SUPERUSER PASSWORD %s', secret)
+    monkeypatch.setenv("DESTINATION__CAMPUS__DESTINATION_TYPE", "postgres")
+    monkeypatch.setenv(
+        "DESTINATION__CAMPUS__CREDENTIALS",
+        f"postgresql://{quote(user)}:{quote(secret, safe='')}@127.0.0.1:{postgres.port}/{database}"
+        "?sslmode=prefer&connect_timeout=7&application_name=nightly"
+        "&options=-c%20search_path%3Dnowhere%20-c%20work_mem%3D77MB",
+    )
+    postgres.sql(
+        database,
+        "CREATE TABLE public.seen (who text, memory text, name text, path text);"
+        "CREATE FUNCTION public.note() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN"
+        " INSERT INTO public.seen VALUES (session_user, current_setting('work_mem'),"
+        " current_setting('application_name'), current_setting('search_path')); END$$;"
+        "CREATE EVENT TRIGGER noted ON ddl_command_end WHEN TAG IN ('CREATE TABLE AS', 'CREATE VIEW')"
+        " EXECUTE FUNCTION public.note()",
+    )
+    school.add("c1", ["ann"])
+
+    told = carried_out(school, destination="campus", with_models=True)
+
+    assert (told["error"], told["destination"]) == (None, "campus")
+    assert postgres.sql(database, "SELECT active_learners FROM lti.active_learners") == [(1,)]
+    seen = set(postgres.sql(database, "SELECT who, memory, name, path FROM public.seen"))
+    assert seen == {("o'd d", "77MB", "nightly", "nowhere")}
+
+
+def test_an_option_of_the_connection_is_obeyed_by_the_models_too(
+    school: School, postgres: Server, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This server speaks no TLS: where it is required nothing is loaded, and no model built without it."""
+    url = postgres.url(database)
+    school.add("c1", ["ann"])
+    carried_out(school, destination="postgres")
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", f"{url}?sslmode=require")
+
+    told = carried_out(school, destination="postgres", is_models_only=True, command="models")
+
+    assert (told["exit_status"], told["models"]) == (9, [])
+    assert "SSL" in told["error"]["what"]
+    assert "of-tests-alone" not in str(told)

@@ -85,7 +85,11 @@ def _roster(
     moment = f"timestamptz '{SINCE}' + interval {day} day"
     sync = f"'{generation}-' || c.context_key"
     people = PEOPLE.format(
-        **{"sync": sync, "moment": moment, "instructor": INSTRUCTOR, "learner": LEARNER, "load": LOAD},
+        sync=sync,
+        moment=moment,
+        instructor=INSTRUCTOR,
+        learner=LEARNER,
+        load=LOAD,
         courses=f"(select *, {generation} as generation from {courses})",
         members=members,
     )
@@ -113,7 +117,9 @@ def _unchanged(connection: duckdb.DuckDBPyConnection, every: int) -> None:
         from {SCHEMA}.contexts as c, range(1, {DAYS}) as d (n)
         where d.n % {every} = 0 and d.n not in ({changed})
     """)
-    columns = "sync_id, context_key, registration, context_id, started_at, finished_at, outcome, memberships_url"
+    columns = (
+        "sync_id, context_key, registration, context_id, started_at, finished_at, outcome, memberships_url"
+    )
     columns += ", _dlt_load_id, roster_sync_id, error_type"
     connection.execute(f"insert into {SCHEMA}.roster_syncs by name select {columns} from readings")
 
