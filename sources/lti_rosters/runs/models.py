@@ -65,6 +65,13 @@ class ModelResult:
     status: str
     seconds: float
     message: str
+    finding: str = ""  # what a test of quality counts
+    count: int = 0  # of rows that a test found
+
+    @property
+    def warning(self) -> str:
+        """What a test that warns has found, in one line."""
+        return f"{self.finding}: {self.count:,}" if self.finding else f"{self.name}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,12 @@ class Built:
     @property
     def warnings(self) -> tuple[str, ...]:
         """The tests that found something which is not an error, each with its finding."""
-        return tuple(f"{test.name}: {test.message}" for test in self.tests if test.status == "warn")
+        return tuple(test.warning for test in self.tests if test.status == "warn")
+
+    @property
+    def quality(self) -> tuple[ModelResult, ...]:
+        """The tests that look at the rosters, not at the models: they warn, and fail no build."""
+        return tuple(test for test in self.tests if test.finding)
 
 
 def build(
@@ -247,7 +259,14 @@ def release(warehouse: Warehouse) -> None:
 def outcomes(results: Sequence[Any], kind: str) -> tuple[ModelResult, ...]:
     """Return dbt's *results* of one *kind*, `model` or `test`, as ours."""
     return tuple(
-        ModelResult(result.node.name, str(result.status), result.execution_time, result.message or "")
+        ModelResult(
+            result.node.name,
+            str(result.status),
+            result.execution_time,
+            result.message or "",
+            str(result.node.config.meta.get("finding", "")),
+            result.failures or 0,
+        )
         for result in results
         if result.node.resource_type == kind
     )
