@@ -8,6 +8,20 @@ contexts as (
     from {{ ref('stg_lti__contexts') }}
 ),
 
+-- When the last attempt and the last reading under each key and URL ended: what was before decides nothing, and is
+-- most of the table.
+moments as (
+    select
+        context_key,
+        coalesce(memberships_url, '') as memberships_url,
+        max(finished_at) as last_attempt_at,
+        max(case when outcome in ('complete', 'unchanged') then finished_at end) as last_complete_at
+    from {{ ref('stg_lti__roster_syncs') }}
+    group by
+        context_key,
+        coalesce(memberships_url, '')
+),
+
 -- An attempt made before the first complete reading gave the platform's id is no context's by its key any more.
 syncs as (
     select
@@ -23,6 +37,14 @@ syncs as (
         syncs.finished_at,
         contexts.context_key as known_context_key
     from {{ ref('stg_lti__roster_syncs') }} as syncs
+    inner join moments
+        on
+            moments.context_key = syncs.context_key
+            and moments.memberships_url = coalesce(syncs.memberships_url, '')
+            and (
+                moments.last_attempt_at = syncs.finished_at
+                or moments.last_complete_at = syncs.finished_at
+            )
     left join contexts
         on contexts.context_key = syncs.context_key
 ),

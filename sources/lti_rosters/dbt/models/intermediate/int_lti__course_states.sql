@@ -1,44 +1,27 @@
--- A table: three marts look at it, and it looks at every attempt ever made.
+-- A table: three marts look at it, and it takes a while.
 {{ config(materialized='table') }}
 
 with
 
--- First the moments, so that only the few attempts that ended then have to be put in order.
-moments as (
-    select
-        context_key,
-        max(finished_at) as last_attempt_at,
-        max(case when is_reading then finished_at end) as last_complete_at
-    from {{ ref('int_lti__course_attempts') }}
-    group by context_key
-),
-
 attempts as (
     select
-        attempts.context_key,
-        attempts.sync_id,
-        attempts.roster_sync_id,
-        attempts.outcome,
-        attempts.role_filter,
-        attempts.error_type,
-        attempts.finished_at,
-        attempts.is_reading,
+        context_key,
+        sync_id,
+        roster_sync_id,
+        outcome,
+        role_filter,
+        error_type,
+        finished_at,
+        is_reading,
         row_number() over (
-            partition by attempts.context_key, attempts.is_reading
-            order by attempts.finished_at desc, attempts.started_at desc, attempts.sync_id desc
+            partition by context_key, is_reading
+            order by finished_at desc, started_at desc, sync_id desc
         ) as recency_of_kind,
         row_number() over (
-            partition by attempts.context_key
-            order by attempts.finished_at desc, attempts.started_at desc, attempts.sync_id desc
+            partition by context_key
+            order by finished_at desc, started_at desc, sync_id desc
         ) as recency
-    from {{ ref('int_lti__course_attempts') }} as attempts
-    inner join moments
-        on
-            moments.context_key = attempts.context_key
-            and (
-                moments.last_attempt_at = attempts.finished_at
-                or moments.last_complete_at = attempts.finished_at
-            )
+    from {{ ref('int_lti__course_attempts') }}
 ),
 
 last_attempts as (
