@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,15 +15,17 @@ from urllib.parse import quote
 import psycopg2
 import pytest
 
+from benchmarks import campus
 from commands import carried_out, desk, ended, valid
 from lti_rosters.catalogue.catalogue import read_catalogue
 from lti_rosters.checks.check import Order, check
 from lti_rosters.errors import ConfigurationError
 from lti_rosters.reference.platform import member
+from lti_rosters.runs.models import Warehouse, build
 from lti_rosters.runs.run import Watcher
 from lti_rosters.settings.settings import Settings
 from lti_rosters.tables.columns import MEMBERSHIPS
-from postgres import Server, installed, server
+from postgres import PASSWORD, USER, Server, installed, server
 from school import TABLES, School, crowd
 
 pytestmark = pytest.mark.slow
@@ -363,3 +366,36 @@ def test_an_option_of_the_connection_is_obeyed_by_the_models_too(
     assert (told["exit_status"], told["models"]) == (9, [])
     assert "SSL" in told["error"]["what"]
     assert "of-tests-alone" not in str(told)
+
+
+def test_a_campus_built_on_in_postgres_is_the_one_built_anew_in_duckdb(
+    postgres: Server, database: str, tmp_path: Path
+) -> None:
+    """A year of readings, then one course in ten changed: every mart, row by row, over both engines."""
+    url = postgres.url(database)
+    path = campus.write(tmp_path / "rosters.duckdb", courses=40, members=12)
+    campus.copy(path, url)
+    network = {"host": "127.0.0.1", "port": postgres.port, "user": USER, "password": PASSWORD}
+    server = Warehouse(adapter="postgres", **network, database=database)
+    as_of = datetime(2026, 11, 21, tzinfo=UTC)
+
+    build(server, work_dir=tmp_path, as_of=as_of)
+    campus.change(path, one_in=10, members=12)
+    campus.replace(path, url)
+    build(server, work_dir=tmp_path, as_of=as_of)
+    build(Warehouse(adapter="duckdb", path=path), work_dir=tmp_path, as_of=as_of)
+
+    counts = {mart: campus.differences(path, url, mart) for mart in campus.MARTS}
+    assert {mart: apart for mart, (_, apart) in counts.items()} == dict.fromkeys(campus.MARTS, 0)
+    assert {mart: count for mart, (count, _) in counts.items()} == {
+        "courses": 40,
+        "current_memberships": 480,
+        "active_learners": 40,
+        "course_staffing": 40,
+        "sync_freshness": 1,
+        "membership_history": counts["membership_history"][0],
+        "roster_changes": counts["roster_changes"][0],
+        "active_learners_daily": 40 * 367,
+    }
+    assert counts["membership_history"][0] > 480
+    assert counts["roster_changes"][0] > 480

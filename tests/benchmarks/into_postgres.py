@@ -17,11 +17,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.marts import server_cpu  # noqa: E402 - the path above leads to it
-from commands import carried_out  # noqa: E402
-from lti_rosters.keys.signing import new_key  # noqa: E402
-from postgres import Server, server  # noqa: E402
-from school import School, crowd  # noqa: E402
+from benchmarks.marts import server_cpu
+from commands import carried_out
+from lti_rosters.keys.signing import new_key
+from postgres import Server, server
+from school import School, crowd
 
 MEMBERS = 40  # of a course
 
