@@ -29,6 +29,16 @@ RAW_KEYS = {
 }
 MART_KEYS = {"context_key": "courses", "registration": "sync_freshness"}
 
+# How old the last attempt may be before `dbt source freshness` warns, or fails: a night was missed, a week.
+FRESHNESS = {
+    "roster_syncs": """\
+        config:
+          loaded_at_field: finished_at
+          freshness:
+            warn_after: {count: 36, period: hour}
+            error_after: {count: 7, period: day}"""
+}
+
 SOURCES_HEAD = """\
 # Written by tests/dictionary.py from tables/columns.py: change it there.
 sources:
@@ -64,6 +74,7 @@ def sources() -> str:
 def source(table: Table) -> str:
     """Return one raw table as a dbt source."""
     lines = [f"      - name: {table.name}", f"        description: {quoted(table.description)}"]
+    lines += [FRESHNESS[table.name]] if table.name in FRESHNESS else []
     lines.append("        columns:")
     for column in table.columns:
         lines += [

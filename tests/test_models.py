@@ -529,6 +529,18 @@ def test_the_unit_tests_of_the_project_hold(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_raw_tables_have_a_freshness(tmp_path: Path) -> None:
+    """`dbt source freshness` warns where the last attempt is older than a night and a half."""
+    path = hand_made().write(tmp_path / "rosters.duckdb")
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("update lti_raw.roster_syncs set finished_at = now() - interval 37 hour")
+
+    said = dbt(tmp_path, path, "source", "freshness")
+
+    assert re.search(r"WARN freshness of lti_raw.roster_syncs", said), said
+
+
+@pytest.mark.slow
 def test_an_analysts_project_uses_ours_as_a_package(tmp_path: Path) -> None:
     """With the README's lines: raw tables of another database and schema, models in a schema of the analyst's."""
     raw = hand_made().write(tmp_path / "loaded.duckdb", schema="rosters_raw")
@@ -785,6 +797,49 @@ def test_a_membership_without_a_course_is_a_warning(place: Path) -> None:
     built = build(Warehouse(adapter="duckdb", path=path), work_dir=place, as_of=AS_OF)
 
     assert built.warnings == ("current_memberships_have_a_course: Got 1 result, configured to warn if != 0",)
+
+
+def test_what_is_odd_in_the_rosters_is_a_warning_each(place: Path) -> None:
+    """A course failing for days, a roster shrunk by half, a role that nobody knows; and what is no such thing."""
+    raw = RawTables()
+    crowd = {f"u{number}": (LEARNER,) for number in range(12)}
+    for context_id in (
+        "failing",
+        "briefly",
+        "never",
+        "gone",
+        "shrunk",
+        "half",
+        "few",
+        "long_ago",
+        "filtered",
+    ):
+        raw.context("a", context_id, delisted_at=moment("11-18") if context_id == "gone" else None)
+    for context_id, day in (("failing", "11-17 23:59"), ("gone", "11-01"), ("briefly", "11-18 00:01")):
+        raw.roster("a", context_id, day, {"ann": (LEARNER, "urn:example:role#Gardener")})
+        raw.sync("a", context_id, "11-20 12:00", "failed", error_type="unreachable")
+    raw.sync("a", "never", "11-01", "failed", error_type="refused")
+    for context_id, left, at in (("shrunk", 5, "11-20"), ("half", 6, "11-20"), ("long_ago", 5, "11-18")):
+        raw.roster("a", context_id, "11-10", crowd)
+        raw.roster("a", context_id, at, dict(list(crowd.items())[:left]))
+    raw.roster("a", "few", "11-10", dict(list(crowd.items())[:9]))
+    raw.roster("a", "few", "11-20", {})
+    raw.roster("a", "filtered", "11-10", crowd)
+    raw.roster("a", "filtered", "11-20", {}, role_filter=MENTOR)
+    path = raw.write(place / "rosters.duckdb")
+
+    built = build(Warehouse(adapter="duckdb", path=path), work_dir=place, as_of=AS_OF)
+
+    assert {test.name: (test.status, test.count) for test in built.quality} == {
+        "courses_failing_for_days": ("warn", 1),
+        "rosters_shrunk_by_half": ("warn", 1),
+        "unknown_roles_held": ("warn", 1),
+    }
+    assert sorted(built.warnings) == [
+        "Courses whose readings have failed for days (see lti.courses): 1",
+        "Rosters that shrank to less than half (see lti.roster_changes): 1",
+        "Unknown roles that people hold (see lti_raw.roles): 1",
+    ]
 
 
 def is_free(path: Path) -> bool:

@@ -7,12 +7,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg2
 import pytest
 
+from benchmarks import campus
 from commands import carried_out, catalogued, desk, ended, valid
 from lti_rosters.catalogue.catalogue import read_catalogue
 from lti_rosters.checks.check import Order, check
@@ -20,10 +23,11 @@ from lti_rosters.courses.listing import Order as ListOrder
 from lti_rosters.courses.listing import list_contexts
 from lti_rosters.errors import ConfigurationError
 from lti_rosters.reference.platform import member
+from lti_rosters.runs.models import Warehouse, build
 from lti_rosters.runs.run import Watcher
 from lti_rosters.settings.settings import Settings
 from lti_rosters.tables.columns import MEMBERSHIPS
-from postgres import Server, installed, server
+from postgres import PASSWORD, USER, Server, installed, server
 from school import TABLES, School, crowd
 
 pytestmark = pytest.mark.slow
@@ -348,3 +352,84 @@ def test_check_tries_the_destination_and_leaves_nothing(
     assert (good["exit_status"], refused["exit_status"], away["exit_status"]) == (0, 9, 9)
     assert schemas(postgres, database) == before
     assert "of-" not in json.dumps([good, refused, away]).replace("of-tests", "")
+
+
+def test_credentials_reach_the_models_as_they_reach_the_load(
+    school: School, postgres: Server, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signs in names and passwords, a search path, options of the session, a destination of one's own name."""
+    user, secret = "o'd d", "p%40 'q\"{{ 1 }}\\/:@#é"
+    postgres.sql(database, f'CREATE ROLE "{user}" LOGIN SUPERUSER PASSWORD %s', secret)
+    monkeypatch.setenv("DESTINATION__CAMPUS__DESTINATION_TYPE", "postgres")
+    monkeypatch.setenv(
+        "DESTINATION__CAMPUS__CREDENTIALS",
+        f"postgresql://{quote(user)}:{quote(secret, safe='')}@127.0.0.1:{postgres.port}/{database}"
+        "?sslmode=prefer&connect_timeout=7&application_name=nightly"
+        "&options=-c%20search_path%3Dnowhere%20-c%20work_mem%3D77MB",
+    )
+    postgres.sql(
+        database,
+        "CREATE TABLE public.seen (who text, memory text, name text, path text);"
+        "CREATE FUNCTION public.note() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN"
+        " INSERT INTO public.seen VALUES (session_user, current_setting('work_mem'),"
+        " current_setting('application_name'), current_setting('search_path')); END$$;"
+        "CREATE EVENT TRIGGER noted ON ddl_command_end WHEN TAG IN ('CREATE TABLE AS', 'CREATE VIEW')"
+        " EXECUTE FUNCTION public.note()",
+    )
+    school.add("c1", ["ann"])
+
+    told = carried_out(school, destination="campus", with_models=True)
+
+    assert (told["error"], told["destination"]) == (None, "campus")
+    assert postgres.sql(database, "SELECT active_learners FROM lti.active_learners") == [(1,)]
+    seen = set(postgres.sql(database, "SELECT who, memory, name, path FROM public.seen"))
+    assert seen == {("o'd d", "77MB", "nightly", "nowhere")}
+
+
+def test_an_option_of_the_connection_is_obeyed_by_the_models_too(
+    school: School, postgres: Server, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This server speaks no TLS: where it is required nothing is loaded, and no model built without it."""
+    url = postgres.url(database)
+    school.add("c1", ["ann"])
+    carried_out(school, destination="postgres")
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", f"{url}?sslmode=require")
+
+    told = carried_out(school, destination="postgres", is_models_only=True, command="models")
+
+    assert (told["exit_status"], told["models"]) == (9, [])
+    assert "SSL" in told["error"]["what"]
+    assert "of-tests-alone" not in str(told)
+
+
+def test_a_campus_built_on_in_postgres_is_the_one_built_anew_in_duckdb(
+    postgres: Server, database: str, tmp_path: Path
+) -> None:
+    """A year of readings, then one course in ten changed: every mart, row by row, over both engines."""
+    url = postgres.url(database)
+    path = campus.write(tmp_path / "rosters.duckdb", courses=40, members=12)
+    campus.copy(path, url)
+    network = {"host": "127.0.0.1", "port": postgres.port, "user": USER, "password": PASSWORD}
+    server = Warehouse(adapter="postgres", **network, database=database)
+    as_of = datetime(2026, 11, 21, tzinfo=UTC)
+
+    build(server, work_dir=tmp_path, as_of=as_of)
+    campus.change(path, one_in=10, members=12)
+    campus.replace(path, url)
+    build(server, work_dir=tmp_path, as_of=as_of)
+    build(Warehouse(adapter="duckdb", path=path), work_dir=tmp_path, as_of=as_of)
+
+    counts = {mart: campus.differences(path, url, mart) for mart in campus.MARTS}
+    assert {mart: apart for mart, (_, apart) in counts.items()} == dict.fromkeys(campus.MARTS, 0)
+    assert {mart: count for mart, (count, _) in counts.items()} == {
+        "courses": 40,
+        "current_memberships": 480,
+        "active_learners": 40,
+        "course_staffing": 40,
+        "sync_freshness": 1,
+        "membership_history": counts["membership_history"][0],
+        "roster_changes": counts["roster_changes"][0],
+        "active_learners_daily": 40 * 367,
+    }
+    assert counts["membership_history"][0] > 480
+    assert counts["roster_changes"][0] > 480

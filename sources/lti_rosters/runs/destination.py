@@ -350,10 +350,9 @@ def _is_duckdb(pipeline: dlt.Pipeline) -> bool:
 def warehouse(pipeline: dlt.Pipeline) -> Warehouse | None:
     """Where dbt finds what *pipeline* loaded; None where our models are not built (yet)."""
     credentials: Any = getattr(pipeline.destination_client().config, "credentials", None)
-    kind = str(pipeline.destination.destination_name)
     if _is_duckdb(pipeline):
         return Warehouse(adapter="duckdb", path=Path(credentials.database))
-    if kind == "postgres":
+    if str(pipeline.destination.destination_type).endswith("postgres"):  # whatever the settings call it
         return Warehouse(
             adapter="postgres",
             host=credentials.host,
@@ -361,5 +360,6 @@ def warehouse(pipeline: dlt.Pipeline) -> Warehouse | None:
             user=credentials.username,
             password=credentials.password,
             database=credentials.database,
+            options={name: str(value) for name, value in credentials.get_query().items()},
         )
     return None

@@ -18,6 +18,21 @@ PASSWORD = "DBT_ENV_SECRET_LTI_ROSTERS_PASSWORD"  # noqa: S105 - a variable's na
 NOTHING_LOADED = "No roster has been loaded yet"  # the words of macros/raw.sql too
 MESSAGE_LINES = 4  # of a failing model's message; all of it is in dbt's log
 FAILED = frozenset({"error", "fail", "runtime error"})  # statuses, in dbt's words
+# What a connection's options are called in the environment: dbt passes on only some of them.
+LIBPQ = {
+    "options": "PGOPTIONS",
+    "sslmode": "PGSSLMODE",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcrl": "PGSSLCRL",
+    "sslnegotiation": "PGSSLNEGOTIATION",
+    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
+    "channel_binding": "PGCHANNELBINDING",
+    "gssencmode": "PGGSSENCMODE",
+    "require_auth": "PGREQUIREAUTH",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
+}
 FLAGS = {
     "silent": ("--quiet", "--no-print", "--no-use-colors", "--log-level", "none", "--log-level-file", "info"),
     "offline": ("--no-send-anonymous-usage-stats", "--no-version-check"),
@@ -39,6 +54,7 @@ class Warehouse:
     user: str = ""
     password: str = field(default="", repr=False)
     database: str = ""
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)  # of libpq, such as sslmode
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +65,13 @@ class ModelResult:
     status: str
     seconds: float
     message: str
+    finding: str = ""  # what a test of quality counts
+    count: int = 0  # of rows that a test found
+
+    @property
+    def warning(self) -> str:
+        """What a test that warns has found, in one line."""
+        return f"{self.finding}: {self.count:,}" if self.finding else f"{self.name}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +84,12 @@ class Built:
     @property
     def warnings(self) -> tuple[str, ...]:
         """The tests that found something which is not an error, each with its finding."""
-        return tuple(f"{test.name}: {test.message}" for test in self.tests if test.status == "warn")
+        return tuple(test.warning for test in self.tests if test.status == "warn")
+
+    @property
+    def quality(self) -> tuple[ModelResult, ...]:
+        """The tests that look at the rosters, not at the models: they warn, and fail no build."""
+        return tuple(test for test in self.tests if test.finding)
 
 
 def build(
@@ -146,6 +174,8 @@ def target(warehouse: Warehouse, schema: str) -> dict[str, Any]:
         "password": f"{{{{ env_var('{PASSWORD}') }}}}",
         "dbname": warehouse.database,
         "schema": schema,
+        "connect_timeout": int(warehouse.options.get("connect_timeout", 15)),
+        "application_name": warehouse.options.get("application_name", "lti-rosters"),
         "threads": 2,
     }
 
@@ -180,7 +210,7 @@ def run_dbt(command: list[str], warehouse: Warehouse, folder: Path) -> Built:
     """Run dbt and read its results; raise DestinationError naming what failed."""
     from dbt.cli.main import dbtRunner  # takes a second and a half: only who builds pays for it
 
-    with apart(warehouse.password):
+    with apart(warehouse):
         answer = dbtRunner().invoke(command)
         release(warehouse)
     if isinstance(answer.exception, KeyboardInterrupt):
@@ -195,13 +225,17 @@ def run_dbt(command: list[str], warehouse: Warehouse, folder: Path) -> Built:
 
 
 @contextlib.contextmanager
-def apart(password: str) -> Iterator[None]:
-    """Keep dbt's words off our stdout, its directory and the *password* inside, others' dbt settings out."""
+def apart(warehouse: Warehouse) -> Iterator[None]:
+    """Keep dbt's words off our stdout, its directory inside, others' dbt settings out.
+
+    The password and the options of the connection to *warehouse* are told through the environment.
+    """
     before = dict(os.environ)
     for name in before:
         if name.startswith("DBT_") and not name.startswith("DBT_ENV_"):
             del os.environ[name]  # DBT_EMPTY, DBT_FULL_REFRESH… are meant for another project
-    os.environ |= {PASSWORD: password, "PGTZ": "UTC"}
+    os.environ |= {PASSWORD: warehouse.password, "PGTZ": "UTC"}
+    os.environ |= {LIBPQ[name]: value for name, value in warehouse.options.items() if name in LIBPQ}
     try:
         with contextlib.chdir(Path.cwd()), contextlib.redirect_stdout(io.StringIO()):
             yield
@@ -225,7 +259,14 @@ def release(warehouse: Warehouse) -> None:
 def outcomes(results: Sequence[Any], kind: str) -> tuple[ModelResult, ...]:
     """Return dbt's *results* of one *kind*, `model` or `test`, as ours."""
     return tuple(
-        ModelResult(result.node.name, str(result.status), result.execution_time, result.message or "")
+        ModelResult(
+            result.node.name,
+            str(result.status),
+            result.execution_time,
+            result.message or "",
+            str(result.node.config.meta.get("finding", "")),
+            result.failures or 0,
+        )
         for result in results
         if result.node.resource_type == kind
     )

@@ -286,6 +286,10 @@ def build_models(
     more["models"] = [
         {"name": each.name, "status": each.status, "seconds": round(each.seconds, 3)} for each in built.models
     ]
+    more["quality"] = [
+        {"name": each.name, "status": each.status, "count": each.count, "finding": each.finding}
+        for each in built.quality
+    ]
     journal.warnings += built.warnings
 
 

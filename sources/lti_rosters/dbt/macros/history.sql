@@ -12,6 +12,12 @@
 {% macro history_layout() %}{{ return('1') }}{% endmacro %}
 
 
+{# Whether the table is there from an earlier build and is built on. #}
+{% macro is_kept() %}
+  {{ return(model.config.materialized == 'incremental' and flags.INTROSPECT and is_incremental()) }}
+{% endmacro %}
+
+
 {# The mark of this build; the latest is the greatest. #}
 {% macro built_in() %}
   {%- set started = run_started_at.astimezone(modules.pytz.utc).strftime('%Y-%m-%d %H:%M:%S.%f') -%}
@@ -24,7 +30,7 @@
   that the log holds whole by now; and those that two builds at once wrote twice.
 #}
 {% macro forget_changed_courses() %}
-{% if is_incremental() %}
+{% if lti_rosters.is_kept() %}
 {{ lti_rosters.wait_for_other_builds(this) }}
 delete from {{ this }}
 where
@@ -70,7 +76,7 @@ where
 
 {# Before any other table of the history: forgets courses that were made from other rosters. #}
 {% macro forget_outdated_courses() %}
-{% if is_incremental() %}
+{% if lti_rosters.is_kept() %}
 {{ lti_rosters.wait_for_other_builds(this) }}
 delete from {{ this }} as kept
 where not exists (
@@ -86,7 +92,7 @@ where not exists (
 
 {# The condition that a course is not in the table, for the alias whose context_key is asked about. #}
 {% macro is_forgotten(courses) %}
-  {%- if is_incremental() -%}
+  {%- if lti_rosters.is_kept() -%}
     {{ return('not exists (select 1 from ' ~ this ~ ' as kept where kept.context_key = ' ~ courses ~ '.context_key)') }}
   {%- endif -%}
   {{ return('1 = 1') }}

@@ -2,11 +2,11 @@
   A raw table, or no rows of its shape while dlt has not created it: dlt creates a table with its first row,
   so a warehouse whose first readings all failed has contexts and syncs, but no memberships. Likewise a column
   that an older version did not write is null until dlt adds it, with the next row of its table.
-  The columns and their types are those of the source's description.
+  The columns and their types are those of the source's description. `dbt compile --no-introspect` asks nothing.
 #}
 {% macro raw(table, is_required=false) %}
   {%- set relation = source('lti_raw', table) -%}
-  {%- if not execute -%}
+  {%- if not execute or not flags.INTROSPECT -%}
     {{ return(relation) }}
   {%- endif -%}
   {%- if load_relation(relation) is not none -%}
@@ -20,7 +20,7 @@
 
 
 {% macro no_rows(table) %}
-  {{ return('(select ' ~ lti_rosters.nulls(lti_rosters.raw_columns(table)) | join(', ') ~ ' where 1 = 0)') }}
+  {{ return('(select ' ~ lti_rosters.nulls(lti_rosters.raw_columns(table)) | join(', ') ~ ' limit 0)') }}
 {% endmacro %}
 
 

@@ -48,6 +48,12 @@
 
 {% macro default__utc_day(column) %}{{ return('cast(' ~ column ~ " at time zone 'UTC' as date)") }}{% endmacro %}
 
+{% macro snowflake__utc_day(column) %}
+  {{ return("cast(convert_timezone('UTC', " ~ column ~ ') as date)') }}
+{% endmacro %}
+
+{% macro bigquery__utc_day(column) %}{{ return('date(' ~ column ~ ", 'UTC')") }}{% endmacro %}
+
 {% macro spark__utc_day(column) %}
   {{ return('cast(to_utc_timestamp(' ~ column ~ ', current_timezone()) as date)') }}
 {% endmacro %}
@@ -57,3 +63,12 @@
 {% macro as_of_day() %}
   {{ return("cast('" ~ lti_rosters.as_of().astimezone(modules.pytz.utc).strftime('%Y-%m-%d') ~ "' as date)") }}
 {% endmacro %}
+
+
+{# The day so many *days* before *day*. #}
+{% macro days_before(day, days) %}{{ return(adapter.dispatch('days_before', 'lti_rosters')(day, days)) }}{% endmacro %}
+
+{% macro default__days_before(day, days) %}{{ return(dbt.dateadd('day', '-' ~ days, day)) }}{% endmacro %}
+
+{# Spark's macro goes by way of timestamps, whose zone is the session's, and Databricks' asks the server its version. #}
+{% macro spark__days_before(day, days) %}{{ return('date_sub(' ~ day ~ ', ' ~ days ~ ')') }}{% endmacro %}

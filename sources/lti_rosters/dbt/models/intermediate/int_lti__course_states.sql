@@ -1,4 +1,4 @@
--- A table: three marts look at it, and it ranks every attempt ever made.
+-- A table: three marts look at it, and it takes a while.
 {{ config(materialized='table') }}
 
 with

@@ -16,9 +16,13 @@ courses as (
 
 -- A registration without a course is shown too, and so is one whose row is not in yet.
 registrations as (
-    select registration from {{ ref('stg_lti__registrations') }}
-    union distinct
-    select registration from courses
+    select registration
+    from (
+        select registration from {{ ref('stg_lti__registrations') }}
+        union all
+        select registration from courses
+    ) as known
+    group by registration
 ),
 
 counts as (

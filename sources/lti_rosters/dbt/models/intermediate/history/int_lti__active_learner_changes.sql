@@ -117,7 +117,7 @@ days as (
         last_rosters.is_first_reading
         or moves.joined > 0
         or moves.left_course > 0
-        or last_rosters.role_filter is distinct from last_rosters.previous_filter
+        or {{ lti_rosters.is_distinct('last_rosters.role_filter', 'last_rosters.previous_filter') }}
 )
 
 select
@@ -127,7 +127,11 @@ select
     days.observed_on as day,
     lead(days.observed_on) over (partition by days.context_key order by days.observed_on) as next_day,
     cast(
-        sum(days.joined - days.left_course) over (partition by days.context_key order by days.observed_on)
+        sum(days.joined - days.left_course) over (
+            partition by days.context_key
+            order by days.observed_on
+            rows between unbounded preceding and current row
+        )
         as {{ dbt.type_bigint() }}
     ) as active_learners,
     days.joined,

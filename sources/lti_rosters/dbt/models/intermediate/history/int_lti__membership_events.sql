@@ -1,4 +1,5 @@
 -- Each roster beside the one before it: who came, went or changed with it.
+{%- set person = 'partition by context_key, user_id order by roster_number' %}
 {{ config(pre_hook="{{ lti_rosters.forget_outdated_courses() }}") }}
 
 with
@@ -41,14 +42,13 @@ neighbours as (
         primary_role,
         roles,
         is_active_learner,
-        lag(roster_number) over person as previous_number,
-        lag(status) over person as previous_status,
-        lag(primary_role) over person as previous_primary_role,
-        lag(roles) over person as previous_roles,
-        lag(is_active_learner) over person as was_active_learner,
-        coalesce(lead(roster_number) over person, 0) as next_number
+        lag(roster_number) over ({{ person }}) as previous_number,
+        lag(status) over ({{ person }}) as previous_status,
+        lag(primary_role) over ({{ person }}) as previous_primary_role,
+        lag(roles) over ({{ person }}) as previous_roles,
+        lag(is_active_learner) over ({{ person }}) as was_active_learner,
+        coalesce(lead(roster_number) over ({{ person }}), 0) as next_number
     from memberships
-    window person as (partition by context_key, user_id order by roster_number)
 ),
 
 -- Where a person was not on the roster before, nothing has changed but that.
@@ -65,12 +65,12 @@ differences as (
             when previous_number is null then 'joined'
             when previous_number < roster_number - 1 then 'returned'
         end as presence_change,
-        previous_number = roster_number - 1 and status is distinct from previous_status as is_status_changed,
-        previous_number = roster_number - 1 and roles is distinct from previous_roles as is_role_changed,
+        previous_number = roster_number - 1 and {{ lti_rosters.is_distinct('status', 'previous_status') }} as is_status_changed,
+        previous_number = roster_number - 1 and {{ lti_rosters.is_distinct('roles', 'previous_roles') }} as is_role_changed,
         previous_number = roster_number - 1
         and (
-            primary_role is distinct from previous_primary_role
-            or is_active_learner is distinct from was_active_learner
+            {{ lti_rosters.is_distinct('primary_role', 'previous_primary_role') }}
+            or {{ lti_rosters.is_distinct('is_active_learner', 'was_active_learner') }}
         ) as is_otherwise_changed,
         previous_number = roster_number - 1 and was_active_learner as was_active_learner
     from neighbours

@@ -35,10 +35,9 @@ digits as (
 days as (
     select
         cast(
-            {{ dbt.dateadd(
-                'day',
-                '-(1000 * thousands.digit + 100 * hundreds.digit + 10 * tens.digit + ones.digit)',
-                lti_rosters.as_of_day()
+            {{ lti_rosters.days_before(
+                lti_rosters.as_of_day(),
+                '(1000 * thousands.digit + 100 * hundreds.digit + 10 * tens.digit + ones.digit)'
             ) }} as date
         ) as day
     from digits as thousands

@@ -1,0 +1,8 @@
+-- Roles that people hold and that are not in the vocabulary: they count for nothing until they are mapped.
+{{ config(severity='warn', meta={'finding': 'Unknown roles that people hold (see lti_raw.roles)'}) }}
+
+select role_uri
+from {{ ref('stg_lti__roles') }}
+where
+    vocabulary = 'unknown'
+    and role_uri in (select role_uri from {{ ref('stg_lti__membership_roles') }})

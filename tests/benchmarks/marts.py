@@ -1,0 +1,133 @@
+"""What the models cost on one generated campus, on DuckDB and PostgreSQL, and whether both say the same.
+
+    python tests/benchmarks/marts.py                                  # 40,000 courses of 25 people
+    python tests/benchmarks/marts.py --courses 4000 --at-most 0.2     # exit status 1 where the 1 % costs more
+
+Each build runs as a process of its own. Told are CPU seconds of the client and, on PostgreSQL, of the server, wall
+seconds, and the client's peak memory: of the first build, of one after 1 % of the courses changed, of a full
+refresh over the same. After it every mart is compared row by row between the engines, and the incremental build's
+rows with the full refresh's.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from benchmarks import campus  # noqa: E402 - the path above leads to it
+from lti_rosters.runs.models import Warehouse, build  # noqa: E402
+from postgres import PASSWORD, USER, server  # noqa: E402
+
+AS_OF = "2026-11-21T00:00:00+00:00"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def built(place: dict[str, Any], work: Path, *, full: bool) -> dict[str, Any]:
+    """Build in this process and tell what it took."""
+    from datetime import datetime
+
+    path = place.pop("path", None)
+    warehouse = Warehouse(**place, path=path and Path(path))
+    start = time.monotonic()
+    done = build(warehouse, work_dir=work, as_of=datetime.fromisoformat(AS_OF), full_refresh=full)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()  # ru_maxrss would be the parent's
+    slowest = sorted(done.models + done.tests, key=lambda each: -each.seconds)[:8]
+    return {
+        "cpu": used.ru_utime + used.ru_stime,
+        "wall": time.monotonic() - start,
+        "memory": int(peak[0]) / 1024,
+        "work": sum(each.seconds for each in done.models),
+        "slowest": {each.name: round(each.seconds, 1) for each in slowest},
+    }
+
+
+def measured(place: dict[str, Any], work: Path, pid: int | None, *, full: bool = False) -> dict[str, Any]:
+    """The same in a process of its own, with what the server of *pid* used."""
+    before = server_cpu(pid)
+    command = [sys.executable, __file__, "--build", json.dumps([place, str(work), full])]
+    told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return {**told, "cpu": told["cpu"] + server_cpu(pid) - before}
+
+
+def server_cpu(pid: int | None) -> float:
+    """CPU seconds that a server and its ended children have used."""
+    if pid is None:
+        return 0.0
+    time.sleep(0.5)  # until the backends are reaped
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(map(int, fields[11:15])) / TICKS
+
+
+def tell(engine: str, what: str, cost: dict[str, Any]) -> None:
+    """Print one line."""
+    figures = f"{cost['cpu']:8.1f} CPU s {cost['wall']:8.1f} s {cost['memory']:8.0f} MB"
+    print(f"{engine:10} {what:14}{figures}   models {cost['work']:.1f} s   {cost['slowest']}", flush=True)
+
+
+def main() -> int:
+    """Run it; 1 where rows differ, or the incremental build's share of the work is above --at-most."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--courses", type=int, default=40_000)
+    parser.add_argument("--members", type=int, default=25)
+    parser.add_argument("--every", type=int, default=7, help="days between readings")
+    parser.add_argument("--at-most", type=float, default=1.0)
+    parser.add_argument("--build")
+    given = parser.parse_args()
+    if given.build:
+        place, work, full = json.loads(given.build)
+        print(json.dumps(built(place, Path(work), full=full)))
+        return 0
+    folder = Path(tempfile.mkdtemp(prefix="lti-"))
+    folder.chmod(0o755)
+    path = campus.write(
+        folder / "rosters.duckdb", courses=given.courses, members=given.members, every=given.every
+    )
+    faults = 0
+    with server(folder / "pg") as postgres:
+        assert postgres.process is not None
+        url = postgres.create("rosters")
+        network = {"host": "127.0.0.1", "port": postgres.port, "user": USER, "password": PASSWORD}
+        engines: dict[str, tuple[dict[str, Any], int | None]] = {
+            "duckdb": ({"adapter": "duckdb", "path": str(path)}, None),
+            "postgres": ({"adapter": "postgres", **network, "database": "rosters"}, postgres.process.pid),
+        }
+        campus.copy(path, url)
+        costs = {}
+        for engine, (place, pid) in engines.items():
+            costs[engine, "first"] = measured(place, folder / engine, pid)
+            tell(engine, "first", costs[engine, "first"])
+        campus.change(path, one_in=100, members=given.members)
+        campus.replace(path, url)
+        for engine, (place, pid) in engines.items():
+            for what in ("1 % changed", "full refresh"):
+                costs[engine, what] = measured(place, folder / engine, pid, full=what == "full refresh")
+                tell(engine, what, costs[engine, what])
+                faults += compared(path, url) if what == "1 % changed" and engine == "postgres" else 0
+            share = costs[engine, "1 % changed"]["cpu"] / costs[engine, "full refresh"]["cpu"]
+            print(f"{engine:10} share of the work {share:.1%}", flush=True)
+            faults += share > given.at_most
+    return int(faults > 0)
+
+
+def compared(path: Path, url: str) -> int:
+    """Compare every mart, and return how many differ: here PostgreSQL's is built on, DuckDB's anew."""
+    faults = 0
+    for mart in campus.MARTS:
+        count, apart = campus.differences(path, url, mart)
+        print(f"{mart:24}{count:12,} rows, {apart} differ", flush=True)
+        faults += apart > 0
+    return faults
+
+
+if __name__ == "__main__":
+    sys.exit(main())
