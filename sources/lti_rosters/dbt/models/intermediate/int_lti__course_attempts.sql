@@ -1,3 +1,6 @@
+-- A table: what planners guess of its few rows would have them join row by row.
+{{ config(materialized='table') }}
+
 with
 
 contexts as (
