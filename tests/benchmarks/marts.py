@@ -5,8 +5,9 @@
 
 Each build runs as a process of its own. Told are CPU seconds of the client and, on PostgreSQL, of the server, wall
 seconds, and the client's peak memory: of the first build, of one after 1 % of the courses changed, of a full
-refresh over the same. After it every mart is compared row by row between the engines, and the incremental build's
-rows with the full refresh's.
+refresh over the same. The share that *--at-most* bounds is that of the history, which is what is built on: the
+models of what holds now are made anew each time. After it every mart is compared row by row between the engines,
+and the incremental build's rows with the full refresh's.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from lti_rosters.runs.models import Warehouse, build  # noqa: E402
 from postgres import PASSWORD, USER, server  # noqa: E402
 
 AS_OF = "2026-11-21T00:00:00+00:00"
+HISTORY = ("int_lti__history_rosters", "int_lti__membership_events", "int_lti__active_learner_changes")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -47,6 +49,7 @@ def built(place: dict[str, Any], work: Path, *, full: bool) -> dict[str, Any]:
         "wall": time.monotonic() - start,
         "memory": int(peak[0]) / 1024,
         "work": sum(each.seconds for each in done.models),
+        "history": sum(each.seconds for each in done.models if each.name in HISTORY),
         "slowest": {each.name: round(each.seconds, 1) for each in slowest},
     }
 
@@ -71,7 +74,8 @@ def server_cpu(pid: int | None) -> float:
 def tell(engine: str, what: str, cost: dict[str, Any]) -> None:
     """Print one line."""
     figures = f"{cost['cpu']:8.1f} CPU s {cost['wall']:8.1f} s {cost['memory']:8.0f} MB"
-    print(f"{engine:10} {what:14}{figures}   models {cost['work']:.1f} s   {cost['slowest']}", flush=True)
+    shown = f"models {cost['work']:.1f} s, history {cost['history']:.1f} s   {cost['slowest']}"
+    print(f"{engine:10} {what:14}{figures}   {shown}", flush=True)
 
 
 def main() -> int:
@@ -113,8 +117,12 @@ def main() -> int:
                 costs[engine, what] = measured(place, folder / engine, pid, full=what == "full refresh")
                 tell(engine, what, costs[engine, what])
                 faults += compared(path, url) if what == "1 % changed" and engine == "postgres" else 0
-            share = costs[engine, "1 % changed"]["cpu"] / costs[engine, "full refresh"]["cpu"]
-            print(f"{engine:10} share of the work {share:.1%}", flush=True)
+            some, all_ = costs[engine, "1 % changed"], costs[engine, "full refresh"]
+            share = some["history"] / all_["history"]
+            print(
+                f"{engine:10} share of the work: history {share:.1%}, all {some['cpu'] / all_['cpu']:.1%}",
+                flush=True,
+            )
             faults += share > given.at_most
     return int(faults > 0)
 

@@ -109,3 +109,6 @@ where not exists (
 {% macro postgres__wait_for_other_builds(relation) %}
   {{ return('lock table ' ~ relation ~ ' in share row exclusive mode;') }}
 {% endmacro %}
+
+{# dbt takes Redshift for a PostgreSQL, whose modes of locking it has not. #}
+{% macro redshift__wait_for_other_builds(relation) %}{{ return('lock ' ~ relation ~ ';') }}{% endmacro %}
