@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from commands import SCHEMA, Desk, desk, document, ended, files
 from lti_rosters.keys.signing import SigningKey
-from lti_rosters.reference.platform import Course, Exchange, Reply
+from lti_rosters.reference.platform import Course, Exchange, Reply, member
 from school import School, crowd
 
 OPTIONS = (
@@ -59,15 +59,19 @@ def until(happened: Callable[[], bool]) -> None:
 
 
 def test_a_run_tells_its_result_on_stdout_and_all_else_on_stderr(school: School) -> None:
-    """The table and the closing line are results; that it reads and builds is not."""
-    school.add("c1", ["ann", "ben"])
+    """The table, what is odd in the rosters and the closing line are results; that it reads and builds is not."""
+    school.add("c1", ["ann", member("ben", roles=["Learner", "urn:example:role#Gardener"])])
 
     with desk(school) as at:
-        called = at.call("run")
+        called = at.call("run", "--json")
+        told = document(called.out)
+        called = at.call("run", "--full")
 
     assert called.status == 0
     assert called.out.startswith("registration ")
-    assert "Read 2 memberships of 1 course (1 loaded); 2 joined, 0 left." in called.out
+    assert "Read 2 memberships of 1 course (1 loaded); 0 joined, 0 left." in called.out
+    assert {each["name"]: each["count"] for each in told["quality"]}["unknown_roles_held"] == 1
+    assert "! Unknown roles that people hold (see lti_raw.roles): 1" in called.out.splitlines()
     assert called.err.splitlines() == [
         "Reading rosters …",
         "canvas: 1 of 1 courses, 0 failed",

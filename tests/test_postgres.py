@@ -133,6 +133,13 @@ RAW_COMMENTS = """
     LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND d.objsubid > 0
     WHERE c.relnamespace = 'lti_raw'::regnamespace
 """
+# Marts, and columns of them, that nobody describes.
+BARE_MARTS = """
+    SELECT c.relname, a.attname
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+    WHERE c.relnamespace = 'lti'::regnamespace AND c.relname = ANY (%s)
+    AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid, 'pg_class') IS NULL)
+"""
 
 
 def test_postgres_holds_what_duckdb_holds(
@@ -168,6 +175,8 @@ def test_postgres_holds_what_duckdb_holds(
     for model, columns in MODELS.items():
         query = f"SELECT {columns} FROM lti.{model}"
         assert ordered(postgres.sql(database, query)) == ordered(school.sql(query)), model
+    bare = postgres.sql(database, BARE_MARTS, list(MODELS))
+    assert bare == []
 
 
 def schemas(postgres: Server, database: str) -> set[str]:
@@ -384,6 +393,44 @@ def test_credentials_reach_the_models_as_they_reach_the_load(
     assert postgres.sql(database, "SELECT active_learners FROM lti.active_learners") == [(1,)]
     seen = set(postgres.sql(database, "SELECT who, memory, name, path FROM public.seen"))
     assert seen == {("o'd d", "77MB", "nightly", "nowhere")}
+
+
+def test_what_hinders_the_models_is_told(
+    school: School, postgres: Server, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No tables, no rights, a wrong password, a raw column of another type: exit 9, by name, the load stays."""
+    models: dict[str, Any] = {"destination": "postgres", "is_models_only": True, "command": "models"}
+    url, key = postgres.url(database), "DESTINATION__POSTGRES__CREDENTIALS"
+    course = school.add("c1", ["ann"])
+    empty = carried_out(school, **models)
+    carried_out(school, destination="postgres", with_models=True)
+    postgres.sql(database, "CREATE ROLE reader LOGIN PASSWORD 'of-a-reader'")
+    monkeypatch.setenv(key, url.replace("loader:of-tests-alone", "reader:of-a-reader"))
+    shut = carried_out(school, **models)
+    monkeypatch.setenv(key, url.replace("of-tests-alone", "of-nobody"))
+    wrong = carried_out(school, **models)
+    monkeypatch.setenv(key, url)
+    postgres.sql(
+        database,
+        "DROP ROLE reader; DROP SCHEMA lti CASCADE;"
+        "ALTER TABLE contexts ALTER COLUMN title TYPE integer USING 7",
+    )
+    course.members = [member("eve")]
+    failed = carried_out(school, destination="postgres", with_models=True)
+
+    told = [empty, shut, wrong, failed]
+    assert [(each["exit_status"], each["models"]) for each in told] == [(9, [])] * 4
+    assert empty["error"]["what"] == "No roster has been loaded yet."
+    assert shut["error"]["what"].startswith("The step before the models failed: ")
+    assert "permission denied for schema lti_raw" in shut["error"]["what"]
+    assert "password authentication failed" in wrong["error"]["what"]
+    assert "The model courses failed: " in failed["error"]["what"]
+    assert "title" in failed["error"]["what"]
+    assert "What is loaded stays loaded." in failed["error"]["remedy"]
+    assert len(failed["load_ids"]) == 1
+    assert postgres.sql(database, "SELECT user_id FROM memberships") == [("eve",)]
+    said = json.dumps(told)
+    assert [word for word in ("of-tests-alone", "of-nobody", "of-a-reader") if word in said] == []
 
 
 def test_an_option_of_the_connection_is_obeyed_by_the_models_too(

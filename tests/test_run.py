@@ -1,5 +1,6 @@
 """`lti-rosters run` in this process: every option, every exit status, and what a run leaves behind."""
 
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -490,14 +491,31 @@ def test_a_destination_that_is_broken_is_told(school: School) -> None:
     assert school.database.read_bytes().startswith(b"secret words")
 
 
-@pytest.mark.parametrize("name", ["nope", "snowflake"])
-def test_a_destination_that_cannot_be_used_is_a_setting(school: School, name: str) -> None:
-    """Unknown, not installed or without credentials: exit 4 before anything is asked."""
+@pytest.mark.parametrize("how", [{}, {"is_dry": True}, {"is_models_only": True}, {"with_models": True}])
+@pytest.mark.parametrize("name", ["nope", "snowflake", "postgres"])
+def test_a_destination_that_cannot_be_used_is_a_setting(
+    school: School, name: str, how: dict[str, bool]
+) -> None:
+    """Unknown, not installed or without credentials, for whatever command: exit 4 before anything is asked."""
     school.add("c1", ["ann"])
 
-    told = carried_out(school, destination=name)
+    told = carried_out(school, destination=name, **how)
 
     assert (told["exit_status"], told["error"]["where"], school.platform.requests) == (4, "destination", [])
+
+
+def test_a_missing_dbt_is_told_before_anything_is_read(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit 4 with the extra's name, and no roster was asked for; without models it is not needed."""
+    school.add("c1", ["ann"])
+    monkeypatch.setitem(sys.modules, "dbt.adapters.duckdb", None)
+
+    told = carried_out(school, with_models=True)
+
+    assert (told["exit_status"], school.platform.requests) == (4, [])
+    assert 'pip install "lti-rosters[duckdb]"' in told["error"]["remedy"]
+    assert carried_out(school)["exit_status"] == 0
 
 
 def test_package_files_are_empty_after_a_load(school: School) -> None:

@@ -13,7 +13,8 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.destinations.sql_client import SqlClientBase
 
 from ..errors import DestinationError, LtiRostersError
-from ..runs.destination import open_pipeline, reason, target_of, warehouse
+from ..runs.destination import open_pipeline, warehouse
+from ..runs.failures import reason
 from ..tables.asking import in_use, locked_by, opened
 from .step import FAILED, NOT_TRIED, OK, SKIPPED, Finding, Step
 
@@ -40,7 +41,6 @@ def _pipeline(name: str | None, directory: Path) -> Iterator[dlt.Pipeline]:
     with tempfile.TemporaryDirectory() as elsewhere:
         working = Path(elsewhere)
         pipeline = open_pipeline(name, directory, working=working)
-        target_of(pipeline)  # its credentials are there
         place = warehouse(pipeline)
         if place is None or place.path is None or place.path.exists():
             yield pipeline

@@ -14,13 +14,12 @@ from dlt.common.exceptions import MissingDependencyException
 from dlt.common.pipeline import LoadInfo
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.sql_client import SqlClientBase
-from dlt.load.exceptions import LoadClientJobFailed, LoadClientJobRetry
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from ..errors import ConfigurationError, DestinationError, LtiRostersError
 from ..settings.identity import Identity
 from ..source import without_doubles
-from ..tables.asking import in_use, locked_by
+from .failures import cause, failed, is_final
 from .lease import drop_staging, sole_reader, sole_writer
 from .models import Warehouse
 from .outdated import OutdatedError, check, note
@@ -53,9 +52,6 @@ OUTDATED = (
     "A load that an earlier run had left unfinished was deleted: people were erased, or identities rewritten, "
     "since. Its rosters are read again now."
 )
-PASSING = frozenset({"OperationalError", "InterfaceError", "OSError", "MemoryError"})  # may be over next time
-# Errors whose first line tells of connections and files, never of a row.
-TOLD = ("IOException", "OperationalError", "ConnectionException", "CatalogException")
 
 
 def tidy_settings() -> dict[str, Any]:
@@ -187,7 +183,7 @@ def drain(
         _give_up(pipeline)
         return [OUTDATED]
     except DestinationError as error:
-        if not _is_final(error):
+        if not is_final(error):
             raise
         _give_up(pipeline)
         return [GIVEN_UP]
@@ -216,21 +212,6 @@ def _finish(pipeline: dlt.Pipeline, on_wait: Callable[[], None]) -> LoadInfo:
     return info
 
 
-def _is_final(error: DestinationError) -> bool:
-    """Whether the package is to blame, not a destination that is down or a disk that is full."""
-    inner: BaseException = error
-    is_of_package = False
-    while True:
-        is_of_package |= isinstance(inner, (LoadClientJobFailed, LoadClientJobRetry))
-        is_of_package |= isinstance(inner, PipelineStepFailed) and inner.step == "normalize"
-        cause = inner.__cause__ or inner.__context__
-        if cause is None:
-            break
-        inner = cause
-    kinds = {kind.__name__ for kind in type(inner).__mro__}
-    return is_of_package and not kinds & PASSING
-
-
 def _give_up(pipeline: dlt.Pipeline) -> None:
     """Delete every pending package; what else is there is restored from the destination."""
     with sole_writer(pipeline):
@@ -240,18 +221,23 @@ def _give_up(pipeline: dlt.Pipeline) -> None:
 
 def target_of(pipeline: dlt.Pipeline) -> list[str]:
     """What tells two destinations apart: dlt's type of it and a digest of where it keeps its data."""
-    destination = pipeline.destination
+    place = _settings_of(pipeline).data_location()
+    return [str(pipeline.destination.destination_type), hashlib.sha256(str(place).encode()).hexdigest()]
+
+
+def _settings_of(pipeline: dlt.Pipeline) -> Any:
+    """What dlt knows of *pipeline*'s destination; ConfigurationError where it is not installed or credentials lack."""
+    name = pipeline.destination.destination_name
     try:
-        place = pipeline.destination_client().config.data_location()
+        return pipeline.destination_client().config
     except ConfigurationException as error:
         raise ConfigurationError(
-            f"the credentials of {destination.destination_name} are missing or wrong.",
+            f"the credentials of {name} are missing or wrong.",
             where="destination",
-            remedy=f"Set [destination.{destination.destination_name}.credentials] in .dlt/secrets.toml.",
+            remedy=f"Set [destination.{name}.credentials] in .dlt/secrets.toml.",
         ) from error
     except MissingDependencyException as error:
-        raise _not_installed(destination.destination_name) from error
-    return [str(destination.destination_type), hashlib.sha256(str(place).encode()).hexdigest()]
+        raise _not_installed(name) from error
 
 
 def load(
@@ -286,61 +272,14 @@ def _loaded(pipeline: dlt.Pipeline, work: Callable[[], LoadInfo | None]) -> list
             return []  # there was nothing to load
         info.raise_on_failed_jobs()
     except PipelineStepFailed as error:
-        raise _cause(error) from error
+        raise cause(error) from error
     except (KeyboardInterrupt, LtiRostersError):
         raise
     except Exception as error:
-        raise _failed("run", error) from error
+        raise failed("run", error) from error
     finally:
         clear(Path(pipeline.working_dir))
     return list(info.loads_ids)
-
-
-def _cause(error: PipelineStepFailed) -> LtiRostersError:
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, LtiRostersError):
-            return inner
-        if isinstance(inner, KeyboardInterrupt):  # dlt wraps it like any failure
-            raise inner
-        inner = inner.__cause__ or inner.__context__
-    if error.step == "extract":
-        return _bug(error)
-    return _failed(error.step, error)
-
-
-def _bug(error: BaseException) -> LtiRostersError:
-    last = error
-    while last.__cause__ is not None:
-        last = last.__cause__
-    return LtiRostersError(
-        f"an unexpected {type(last).__name__}.",
-        where="extract",
-        remedy="Please report it; nothing was loaded.",
-    )
-
-
-def _failed(step: str, error: BaseException) -> DestinationError:
-    """Name the step and the kind of error; its text may quote a row, so it is told only where it cannot."""
-    if (holder := locked_by(error)) is not None:
-        return in_use(holder)
-    return DestinationError(
-        f"the destination failed ({reason(error)}).",
-        where=str(step),
-        remedy="What was read is kept and is loaded first by the next run.",
-    )
-
-
-def reason(error: BaseException) -> str:
-    """Return the kind of what *error* came from, and its first line where that never quotes a row."""
-    kinds, told = [], ""
-    inner: BaseException | None = error
-    while inner is not None:
-        kinds.append(type(inner).__name__)
-        if kinds[-1] in TOLD and str(inner).strip():
-            told = ": " + str(inner).strip().splitlines()[0][:200]
-        inner = inner.__cause__ or inner.__context__
-    return f"{kinds[-1]}{told}"
 
 
 def _is_duckdb(pipeline: dlt.Pipeline) -> bool:
@@ -349,7 +288,7 @@ def _is_duckdb(pipeline: dlt.Pipeline) -> bool:
 
 def warehouse(pipeline: dlt.Pipeline) -> Warehouse | None:
     """Where dbt finds what *pipeline* loaded; None where our models are not built (yet)."""
-    credentials: Any = getattr(pipeline.destination_client().config, "credentials", None)
+    credentials: Any = getattr(_settings_of(pipeline), "credentials", None)
     if _is_duckdb(pipeline):
         return Warehouse(adapter="duckdb", path=Path(credentials.database))
     if str(pipeline.destination.destination_type).endswith("postgres"):  # whatever the settings call it

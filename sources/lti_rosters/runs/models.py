@@ -16,7 +16,7 @@ from ..errors import ConfigurationError, DestinationError
 PROJECT = Path(__file__).parent.parent / "dbt"
 PASSWORD = "DBT_ENV_SECRET_LTI_ROSTERS_PASSWORD"  # noqa: S105 - a variable's name; dbt keeps its value out of logs
 NOTHING_LOADED = "No roster has been loaded yet"  # the words of macros/raw.sql too
-MESSAGE_LINES = 4  # of a failing model's message; all of it is in dbt's log
+MESSAGE_LINES = 8  # of a failing model's message; all of it is in dbt's log
 FAILED = frozenset({"error", "fail", "runtime error"})  # statuses, in dbt's words
 # What a connection's options are called in the environment: dbt passes on only some of them.
 LIBPQ = {
@@ -68,11 +68,6 @@ class ModelResult:
     finding: str = ""  # what a test of quality counts
     count: int = 0  # of rows that a test found
 
-    @property
-    def warning(self) -> str:
-        """What a test that warns has found, in one line."""
-        return f"{self.finding}: {self.count:,}" if self.finding else f"{self.name}: {self.message}"
-
 
 @dataclass(frozen=True, slots=True)
 class Built:
@@ -83,8 +78,12 @@ class Built:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The tests that found something which is not an error, each with its finding."""
-        return tuple(test.warning for test in self.tests if test.status == "warn")
+        """What tests found that is no error, but for those of `quality`."""
+        return tuple(
+            f"{test.name}: {test.message}"
+            for test in self.tests
+            if test.status == "warn" and not test.finding
+        )
 
     @property
     def quality(self) -> tuple[ModelResult, ...]:
@@ -277,17 +276,18 @@ def refuse(failure: Any, folder: Path) -> NoReturn:
     message = failure.message or ""
     if NOTHING_LOADED in message:
         raise nothing_loaded()
-    kind = "test" if failure.node.resource_type == "test" else "model"
-    raise broken(f"The {kind} {failure.node.name} failed", message, folder)
+    kind = str(failure.node.resource_type)
+    what = f"The {kind} {failure.node.name}" if kind in ("model", "test") else "The step before the models"
+    raise broken(f"{what} failed", message, folder)
 
 
 def broken(what: str, message: str, folder: Path) -> DestinationError:
-    """Return the error with the first lines of dbt's *message* and the way to the rest.
+    """Return the error with the first lines of dbt's *message*, rules of tables aside, and the way to the rest.
 
     PostgreSQL quotes the row it refuses in a line DETAIL; that and what follows is left out.
     """
     told = message.split("DETAIL", 1)[0]
-    lines = [line.strip() for line in told.splitlines() if line.strip()][:MESSAGE_LINES]
+    lines = [line.strip() for line in told.splitlines() if line.strip(" |-")][:MESSAGE_LINES]
     log = folder / "logs" / "dbt.log"
-    remedy = f"The raw tables are as they were. See {log}, mend the cause, then run: lti-rosters models"
+    remedy = f"What is loaded stays loaded. See {log}, mend the cause, then run: lti-rosters models"
     return DestinationError(f"{what}: {' '.join(lines)}", remedy=remedy)

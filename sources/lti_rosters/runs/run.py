@@ -135,6 +135,8 @@ class _Run:
         if order.is_models_only:
             self._build_alone(settings, pipeline)
             return
+        if order.with_models and (place := warehouse(pipeline)) is not None:
+            models.check_installed(place)  # told before anything is read
         self._journal.warnings += drain(pipeline, order.directory, on_wait=self._say_loading)
         self._load(settings, pipeline)
         self._journal.is_interrupted = self._stop.is_set()

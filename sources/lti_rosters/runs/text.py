@@ -30,6 +30,7 @@ def print_result(document: Mapping[str, Any], out: Console, err: Console) -> Non
     ]
     _print_lines(faults, "✗", "red", out)
     _print_lines(document["warnings"], "!", "yellow", out)
+    print_quality(document, out)
     if document["error"]:
         print_error(document["error"], err)
     if document["registrations"]:
@@ -41,6 +42,7 @@ def print_result(document: Mapping[str, Any], out: Console, err: Console) -> Non
 def print_models(document: Mapping[str, Any], out: Console, err: Console) -> None:
     """Print which models were built: how many, and what is to be said of them."""
     _print_lines(document["warnings"], "!", "yellow", out)
+    print_quality(document, out)
     if document["error"]:
         print_error(document["error"], err)
     if document["models"]:
@@ -48,6 +50,13 @@ def print_models(document: Mapping[str, Any], out: Console, err: Console) -> Non
         out.print(Text(told, style="bold"))
     else:
         err.print(Text(f"No model was built. Exit {document['exit_status']}.", style="bold"))
+
+
+def print_quality(document: Mapping[str, Any], console: Console) -> None:
+    """Print what the tests of quality found in the rosters, a line each and all of them."""
+    for each in document.get("quality", ()):
+        if each["count"]:
+            console.print(Text(f"! {each['finding']}: {each['count']:,}", style="yellow"))
 
 
 def print_error(error: Mapping[str, Any], console: Console) -> None:
