@@ -484,7 +484,9 @@ def dbt(
 ) -> str:
     """Run dbt as an analyst would, on a database of our making, and return what it says."""
     folder = home / "dbt"
-    target = models.target(Warehouse(adapter="duckdb", path=path), "analytics") | {"attach": list(attach)}
+    target = models.target(Warehouse(adapter="duckdb", path=path), "analytics", home) | {
+        "attach": list(attach)
+    }
     models.write_profile(folder, target)
     settings = {"DBT_TARGET_PATH": folder / "target", "DBT_LOG_PATH": folder / "logs", models.PASSWORD: ""}
     arguments = [*command, "--project-dir", project, "--profiles-dir", folder, "--no-version-check"]
@@ -698,7 +700,7 @@ def test_the_profile_is_its_owners_alone(tmp_path: Path) -> None:
     (tmp_path / "profiles.yml").write_text("")
     warehouse = Warehouse(adapter="postgres", host="db", user="u", password="hunter2", database="d")
 
-    models.write_profile(tmp_path, models.target(warehouse, "lti"))
+    models.write_profile(tmp_path, models.target(warehouse, "lti", tmp_path))
 
     profile = tmp_path / "profiles.yml"
     assert stat.S_IMODE(profile.stat().st_mode) == 0o600

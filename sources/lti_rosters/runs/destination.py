@@ -23,12 +23,13 @@ from .failures import cause, failed, is_final
 from .lease import drop_staging, sole_reader, sole_writer
 from .models import Warehouse
 from .outdated import OutdatedError, check, note
-from .working import SPILL, begin_anew, clear, staging_id, write_private
+from .working import begin_anew, clear, duckdb_bounds, staging_id, write_private
 
 PIPELINE = "lti_rosters"
 DATASET = "lti_raw"
 DATABASE = "rosters.duckdb"  # not named like a schema in it, or DuckDB finds names ambiguous
 WORKING_DIRECTORY = ".lti_rosters"
+MEMORY_LIMIT = "512MB"  # of DuckDB in a load
 TARGET = "destination.json"  # which destination the packages in the working directory are meant for
 # What a load leaves behind is emptied (design §7): package files hold members' data.
 TIDY = {
@@ -38,8 +39,6 @@ TIDY = {
     "RUNTIME__LOG_LEVEL": "CRITICAL",  # what goes wrong we tell ourselves, without a row of data
     "RUNTIME__INTERCEPT_SIGNALS": "false",  # we listen ourselves, so that what is complete is still loaded
 }
-MEMORY_LIMIT = "512MB"  # of DuckDB, which takes 80 % of the machine's without one
-MOST_THREADS = 4  # each of them needs some 125 MB of that
 DUCKDB_KEYS = ("duckdb.credentials", "duckdb.credentials.database", "credentials", "credentials.database")
 EXTRAS = ("duckdb", "postgres")
 STAGING_LAYOUT = "DESTINATION__STAGING_DATASET_NAME_LAYOUT"
@@ -127,12 +126,7 @@ def _destination(name: str | None, directory: Path, database: Path | None) -> An
 
 def _file(database: Path, directory: Path) -> Any:
     """The DuckDB file *database*: what its merges need beyond a bounded memory goes to the working directory."""
-    bounds = {
-        "memory_limit": MEMORY_LIMIT,
-        "threads": min(os.cpu_count() or 1, MOST_THREADS),
-        "temp_directory": str(directory / WORKING_DIRECTORY / SPILL),
-        "preserve_insertion_order": False,
-    }
+    bounds = duckdb_bounds(directory / WORKING_DIRECTORY, MEMORY_LIMIT)
     return dlt.destinations.duckdb(DuckDbCredentials(str(database), global_config=bounds))
 
 

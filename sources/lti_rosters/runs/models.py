@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from ..errors import ConfigurationError, DestinationError
+from .working import duckdb_bounds
 
 PROJECT = Path(__file__).parent.parent / "dbt"
 PASSWORD = "DBT_ENV_SECRET_LTI_ROSTERS_PASSWORD"  # noqa: S105 - a variable's name; dbt keeps its value out of logs
 NOTHING_LOADED = "No roster has been loaded yet"  # the words of macros/raw.sql too
 MESSAGE_LINES = 8  # of a failing model's message; all of it is in dbt's log
+MEMORY_LIMIT = "1GB"  # of DuckDB: a first build of a million memberships takes twice as long with half of it
 FAILED = frozenset({"error", "fail", "runtime error"})  # statuses, in dbt's words
 # What a connection's options are called in the environment: dbt passes on only some of them.
 LIBPQ = {
@@ -112,7 +114,7 @@ def build(
     check_installed(warehouse)
     check_loaded(warehouse, (raw_schema, schema))
     folder = (work_dir / "dbt").resolve()
-    write_profile(folder, target(warehouse, schema))
+    write_profile(folder, target(warehouse, schema, work_dir))
     settings: dict[str, Any] = {"lti_raw_schema": raw_schema, "comment_on_raw_tables": True}
     settings["stale_after_hours"] = (
         dict(stale_after_hours) if isinstance(stale_after_hours, Mapping) else stale_after_hours
@@ -154,8 +156,11 @@ def nothing_loaded() -> DestinationError:
     return DestinationError(f"{NOTHING_LOADED}.", remedy="Run: lti-rosters run")
 
 
-def target(warehouse: Warehouse, schema: str) -> dict[str, Any]:
-    """Return dbt's description of *warehouse*, without its password; times are UTC in every session."""
+def target(warehouse: Warehouse, schema: str, work_dir: Path) -> dict[str, Any]:
+    """Return dbt's description of *warehouse*, without its password; times are UTC in every session.
+
+    DuckDB's memory is bounded; what it needs beyond goes to *work_dir*.
+    """
     if warehouse.adapter == "duckdb":
         path = str(warehouse.path.resolve()) if warehouse.path else ":memory:"
         return {
@@ -164,6 +169,7 @@ def target(warehouse: Warehouse, schema: str) -> dict[str, Any]:
             "schema": schema,
             "threads": 1,
             "settings": {"TimeZone": "UTC"},
+            "config_options": duckdb_bounds(work_dir.resolve(), MEMORY_LIMIT),
         }
     return {
         "type": "postgres",

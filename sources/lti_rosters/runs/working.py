@@ -24,6 +24,7 @@ from dlt.common.storages.normalize_storage import NormalizeStorage
 PRIVATE_DIRECTORY, PRIVATE_FILE = 0o700, 0o600
 STAGING = "staging"  # holds what tells this directory's staging tables from those of others
 SPILL = "spill"  # of DuckDB: rows; beside the pipeline's folder
+MOST_THREADS = 4  # of DuckDB: each of them needs some 125 MB
 EXTRACTED, NORMALIZED, LOADED = "normalize/extracted", "load/normalized", "load/loaded"
 VERSIONS = {"normalize": NormalizeStorage.STORAGE_VERSION, "load": LoadStorage.STORAGE_VERSION}
 JOBS = ("new_jobs", "started_jobs", "completed_jobs", "failed_jobs")
@@ -68,6 +69,16 @@ def write_private(path: Path, text: str) -> None:
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE), "w") as file:
         file.write(text)
     new.replace(path)
+
+
+def duckdb_bounds(working: Path, memory: str) -> dict[str, Any]:
+    """Settings that bound DuckDB's *memory*, which is 80 % of the machine's by default; the rest goes to *working*."""
+    return {
+        "memory_limit": memory,
+        "threads": min(os.cpu_count() or 1, MOST_THREADS),
+        "temp_directory": str(working / SPILL),
+        "preserve_insertion_order": False,
+    }
 
 
 def staging_id(directory: Path) -> str:
