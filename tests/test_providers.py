@@ -1,12 +1,13 @@
 """One suite for every provider: the same courses give the same tables, whichever way they were read."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from replies import Page, body, pages
 
-from fake_ltiaas import FakeLtiaas, refused
+from fake_ltiaas import FakeLtiaas, documented, refused
 from lti_rosters.keys.signing import SigningKey
 from lti_rosters.reference.platform import CANVAS, MOODLE, TAO, Course, Manner, ReferencePlatform, member
 from lti_rosters.rosters.fingerprint import context_key
@@ -328,6 +329,43 @@ def test_the_key_goes_to_the_account_alone(school: School, hub: FakeLtiaas) -> N
 
     assert run.outcomes == {"c1": "failed"}
     assert all("SERVICE-AUTH" not in str(exchange.headers) for exchange in hub.lms.requests)
+
+
+AROUND = "https://acct.ltiaas.example/api/memberships?"
+# what stands in `next` of the LMS's `…?page=2&per_page=1` -> whether that can be told from it
+NEXTS: dict[str, tuple[Callable[[str], str], bool]] = {
+    "documented": (documented, True),
+    "nothing_encoded": (lambda url: f"{AROUND}url={url}", True),
+    "behind_another": (lambda url: f"{AROUND}limit=1&url={url}", True),
+    "query_encoded": (lambda url: f"{AROUND}url={quote(url, safe=':/?')}", True),
+    "mark_encoded": (lambda url: f"{AROUND}url={quote(url, safe=':/')}&limit=9", True),
+    "relative": (lambda url: f"?url={quote(url, safe='')}", True),
+    "the_address": (lambda url: url, True),
+    "address_encoded": (lambda url: quote(url, safe=""), True),
+    "encoded_twice": (lambda url: f"{AROUND}url={quote(quote(url, safe=''), safe='')}", True),
+    "address_encoded_twice": (lambda url: quote(quote(url, safe=""), safe=""), True),
+    "address_encoded_in_part": (lambda url: url.replace(":", "%3A"), False),
+    "half_encoded": (lambda url: f"{AROUND}url={url.replace('&', '%26')}", False),
+    "scheme_encoded": (lambda url: f"{AROUND}url={url.replace(':', '%3A')}", False),
+    "no_query": (lambda url: f"{AROUND}url={url.partition('?')[0]}&page=2&per_page=1", False),
+    "no_address": (lambda url: f"{AROUND}url={url.rpartition('/')[2].replace('&', '%26')}", False),
+    "no_text": (lambda url: f"{AROUND}url=%FF{quote(url, safe='')}", False),
+}
+
+
+def test_no_form_of_next_loses_members(school: School, hub: FakeLtiaas) -> None:
+    """E140: the LMS's address is found in whatever came, with all of its query; in doubt the roster fails."""
+    for name, (form, _) in NEXTS.items():
+        hub.lms.add(Course(name, members=people(["ann", "ben", "eve"])))
+        hub.nexts[name] = form
+    school.catalogue["hub"] = [{"service_key": f"SERV-{name}", "context_id": name} for name in NEXTS]
+
+    run = school.run(page_size=1)
+
+    assert run.outcomes == {name: "complete" if is_told else "failed" for name, (_, is_told) in NEXTS.items()}
+    assert {*run.errors.values()} == {"malformed"}
+    told = [name for name, (_, is_told) in NEXTS.items() if is_told]
+    assert [school.members(name) for name in told] == [{"ann", "ben", "eve"}] * len(told)
 
 
 def test_links_through_ltiaas(school: School, hub: FakeLtiaas) -> None:
