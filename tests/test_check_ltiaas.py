@@ -120,6 +120,7 @@ class Fault:
     change: Change
     state: str = "failed"
     manner: Manner = CANVAS
+    never: tuple[str, ...] = ()  # what no step may say
 
     def __str__(self) -> str:
         """The name, for test ids."""
@@ -163,6 +164,7 @@ def of_all(script: Any) -> Change:
     return change
 
 
+ACCUSING = ("api_key is wrong", "stale", "API key or")  # of a key that was accepted
 FAULTS = (
     Fault("wrong API key", "api_key", 5, (CODE, "api_key is wrong", "may be stale"), wrong_key),
     Fault(
@@ -233,6 +235,23 @@ FAULTS = (
         "warning",
     ),
     Fault("flags that say no", "service", 0, ("no ID token of the catalogue offers",), withheld, "warning"),
+    Fault(
+        "the LMS refuses LTIAAS",
+        "service",
+        5,
+        ("the LMS refuses LTIAAS the roster (403)", "in the LMS's registration of the tool"),
+        of_all(lambda _: Reply(403)),
+        never=ACCUSING,
+    ),
+    Fault(
+        "the LMS refuses LTIAAS one course",
+        "service",
+        0,
+        ("the LMS refuses LTIAAS the roster (401)",),
+        lambda at: setattr(at.account.courses["c1"], "script", lambda _: Reply(401)),
+        "warning",
+        never=ACCUSING,
+    ),
     Fault("the LMS has neither course", "service", 8, ("the LMS behind LTIAAS",), gone),
     Fault("another address", "service", 8, ("Is base_url your account's address",), elsewhere),
     Fault("out of reach", "api_key", 6, ("cannot be reached",), unreachable),
@@ -349,6 +368,7 @@ def test_what_is_said_names_cause_and_remedy(faulty: tuple[Fault, Clinic]) -> No
 
     assert [words for words in fault.says if words not in found] == []
     assert [words for words in fault.says if words not in " ".join(text.split())] == []
+    assert [words for words in fault.never if words in json.dumps(at.checked)] == []
     assert len(text.splitlines()) <= SCREEN
 
 

@@ -280,8 +280,9 @@ def test_ways_to_authenticate(school: School, hub: FakeLtiaas, way: str) -> None
     assert "limit" in str(hub.requests[0].query)
 
 
+HEADER = "INVALID_LTIK_AUTH_AUTHORIZATION_HEADER"
 CODES = {
-    "INVALID_LTIK_AUTH_AUTHORIZATION_HEADER": (401, "failed", "refused"),
+    HEADER: (401, "failed", "refused"),
     "UNREGISTERED_OR_INACTIVE_PLATFORM": (401, "failed", "refused"),
     "INACTIVE_SERVICE": (403, "failed", "scope"),
     "SERVICE_NOT_AVAILABLE_FOR_CONTEXT": (400, "unavailable", "not_found"),
@@ -301,6 +302,30 @@ def test_codes_become_errors(school: School, hub: FakeLtiaas, code: str) -> None
     assert (sync.outcome, sync.error_type) == (outcome, error_type)
     assert code in (sync.error or "")
     assert "SERV-c1" not in (sync.error or "")
+
+
+@pytest.mark.parametrize(
+    ("status", "outside"),
+    [
+        (401, {"externalUrl": "/x"}),
+        (403, {"externalError": "no"}),
+        (401, {"externalUrl": "/x", "code": HEADER}),
+    ],
+)
+def test_a_refusal_of_the_lms_accuses_no_key(
+    school: School, hub: FakeLtiaas, status: int, outside: dict[str, str]
+) -> None:
+    """Where LTIAAS asked the LMS it had accepted the key: the LMS's registration is what to look at."""
+    hub.faults["SERV-c1"] = refused(status, "no", **outside)
+    school.catalogue["hub"] = [{"service_key": "SERV-c1", "context_id": "c1"}]
+
+    (sync,) = school.run().syncs
+
+    error = sync.error or ""
+    assert (sync.outcome, sync.error_type, sync.http_status) == ("failed", "refused", status)
+    assert "the LMS refuses LTIAAS the roster" in error
+    assert "names and roles service active in the LMS's registration of the tool" in error
+    assert [words for words in ("api_key", "API key", "stale") if words in error] == []
 
 
 def test_stale_service_key_and_foreign_api_key(school: School, hub: FakeLtiaas) -> None:

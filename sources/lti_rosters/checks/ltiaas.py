@@ -15,7 +15,7 @@ from ..errors import (
 )
 from ..providers.container import Sheet
 from ..providers.ltiaas import BEARER, LTIK, SERVICE, scheme_of
-from ..providers.ltiaas_errors import CODES, OF_SCHEME
+from ..providers.ltiaas_errors import CODES, OF_SCHEME, is_of_lms
 from .rosters import MOST_TRIED, clock, first_page, judged, link, manners
 from .step import Finding, Found, warning
 from .visit import Heard, Procedure, Visit
@@ -39,8 +39,14 @@ class Try:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the API key or what came with it was refused."""
-        return isinstance(self.error, RefusedError) and not isinstance(self.error, ScopeError)
+        """Whether the API key or what came with it was refused; the LMS is asked only once both are accepted."""
+        is_let_in = isinstance(self.error, ScopeError) or is_of_lms(self.error)
+        return isinstance(self.error, RefusedError) and not is_let_in
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether the keys were accepted and the course has no roster, or the LMS gives it to nobody."""
+        return isinstance(self.error, NotFoundError) or is_of_lms(self.error)
 
 
 def api_key(visit: Visit) -> Found:
@@ -94,13 +100,11 @@ def service(visit: Visit) -> Found:
     facts = {"contexts": len(courses), "unavailable": withheld}
     if inactive := next((t.error for t in _tries(visit) if isinstance(t.error, ScopeError)), None):
         raise inactive
-    gone = [tried for tried in _tries(visit) if isinstance(tried.error, NotFoundError)]
-    if gone and not any(tried.sheet for tried in _tries(visit)) and gone[0].error is not None:
-        raise gone[0].error
+    gone = [(tried, tried.error) for tried in _tries(visit) if tried.error and tried.is_withheld]
+    if gone and not any(tried.sheet for tried in _tries(visit)):
+        raise gone[0][1]
     findings = [
-        warning(NotFoundError, f"{tried.entry.where}: {tried.error.what}", tried.error.remedy)
-        for tried in gone
-        if tried.error is not None
+        warning(type(error), f"{tried.entry.where}: {error.what}", error.remedy) for tried, error in gone
     ]
     if courses and withheld == len(courses):
         none = "no ID token of the catalogue offers a roster (services.namesAndRoles.available)."
