@@ -106,6 +106,47 @@ def test_every_way_that_the_catalogue_has_is_tried(at: Clinic) -> None:
     assert ["24 hours" in said[0], "unverified" in said[1]] == [True, True]
 
 
+def asked(at: Clinic) -> list[str]:
+    """The service keys that were sent, in order."""
+    return [(request.header("Authorization") or "").rpartition(":")[2] for request in at.account.requests]
+
+
+def test_keys_are_tried_to_the_end_of_an_old_catalogue(at: Clinic) -> None:
+    """The first three are stale, so the last, which may be the newest, comes next: it proves the API key."""
+    at.rows(*({"service_key": f"SERV-old{number}"} for number in range(40)), {"service_key": "SERV-c1"})
+
+    told = at.check()
+
+    assert asked(at) == ["SERV-old0", "SERV-old1", "SERV-old2", "SERV-c1"]
+    assert (states(told)["api_key"], states(told)["keys"], states(told)["roster"]) == ("ok", "failed", "ok")
+
+
+def test_stale_keys_are_tried_ten_times_over_the_catalogue(at: Clinic) -> None:
+    """Where none is good: from the end to the beginning, each once."""
+    at.rows(*({"service_key": f"SERV-{number}"} for number in range(73)))
+
+    told = at.check()
+
+    assert asked(at) == [f"SERV-{number}" for number in (0, 1, 2, 72, 62, 52, 42, 32, 22, 12)]
+    assert (states(told)["api_key"], told["exit_status"]) == ("failed", 5)
+    assert len(shown(told).splitlines()) <= SCREEN
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(404), refused(401, "UNREGISTERED_OR_INACTIVE_PLATFORM"), refused(403, "no", externalUrl="/x")],
+)
+def test_what_says_nothing_of_keys_is_asked_for_three_times(at: Clinic, reply: Reply) -> None:
+    """Another course would hear the same."""
+    keys = [f"SERV-{number}" for number in range(12)]
+    at.rows(*({"service_key": key} for key in keys))
+    at.answer(reply, *keys)
+
+    at.check()
+
+    assert asked(at) == keys[:3]
+
+
 Change = Callable[[Clinic], object]
 
 

@@ -1,6 +1,6 @@
 """The steps of an account of LTIAAS: its API key, what comes with it, whether rosters are offered, then the roster."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..catalogue.catalogue import ContextEntry
@@ -20,6 +20,7 @@ from .rosters import MOST_TRIED, clock, first_page, judged, link, manners
 from .step import Finding, Found, warning
 from .visit import Heard, Procedure, Visit
 
+MOST_STALE = 10  # courses of which only the keys are refused: an old catalogue begins with such
 WORDS = {SERVICE: "service keys", LTIK: "ltiks", BEARER: "the API key alone"}
 # Of what came back these say that the account was let in; whatever else came says nothing of any key.
 LET_IN = (NotFoundError, ScopeError, MalformedError, TooLargeError)
@@ -44,6 +45,11 @@ class Try:
         return isinstance(self.error, RefusedError) and not is_let_in
 
     @property
+    def is_explained(self) -> bool:
+        """Whether LTIAAS's own code told what it was."""
+        return self.error is not None and self.error.remedy in EXPLAINED
+
+    @property
     def is_withheld(self) -> bool:
         """Whether the keys were accepted and the course has no roster, or the LMS gives it to nobody."""
         return isinstance(self.error, NotFoundError) or is_of_lms(self.error)
@@ -55,8 +61,9 @@ def api_key(visit: Visit) -> Found:
     if not entries:
         return Found(detail="the catalogue has no course to try it with", is_skipped=True)
     for scheme in WORDS:
-        of_scheme = [entry for entry in entries if scheme_of(entry) == scheme]
-        for entry in of_scheme[:MOST_TRIED]:
+        for number, entry in enumerate(_spread([each for each in entries if scheme_of(each) == scheme])):
+            if number >= MOST_TRIED and not _are_stale(visit, scheme):
+                break
             tried = _try(visit, scheme, entry)
             visit.tries.append(tried)
             if tried.sheet is not None:
@@ -139,6 +146,19 @@ STEPS = (
 )
 
 
+def _spread(entries: Sequence[ContextEntry]) -> list[ContextEntry]:
+    """The first of *entries*, then some from the end, where the newest may be, back to the beginning."""
+    first, rest = entries[:MOST_TRIED], entries[MOST_TRIED:]
+    further = min(len(rest), MOST_STALE - MOST_TRIED)
+    return [*first, *(rest[-1 - at * len(rest) // further] for at in range(further))]
+
+
+def _are_stale(visit: Visit, scheme: str) -> bool:
+    """Whether nothing but refusals has come that may be of the courses' own keys."""
+    tries = [tried for tried in _tries(visit) if tried.scheme == scheme]
+    return scheme != BEARER and all(tried.is_refused and not tried.is_explained for tried in tries)
+
+
 def _try(visit: Visit, scheme: str, entry: ContextEntry) -> Try:
     """Ask once. Raises what says nothing of a key: out of reach, throttled, interrupted."""
     try:
@@ -155,6 +175,6 @@ def _tries(visit: Visit) -> Iterator[Try]:
 def _stale(tried: Try) -> RefusedError:
     """The refusal of one course where others were let in: the API key is right, so it is what came with it."""
     error = tried.error or RefusedError("refused.")
-    remedy = error.remedy if error.remedy in EXPLAINED else OF_SCHEME[tried.scheme]
+    remedy = error.remedy if tried.is_explained else OF_SCHEME[tried.scheme]
     what = f"{tried.entry.where}: {error.what} Others were accepted, so api_key is right."
     return RefusedError(what, remedy=remedy, http_status=error.http_status)
