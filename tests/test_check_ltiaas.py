@@ -355,6 +355,14 @@ FAULTS = (
         lambda at: at.rows({"service_key": "SERV-c1\nSERV-c2"}),
     ),
     Fault(
+        "two keys of one course",
+        "settings",
+        0,
+        ("contexts, entry 2: two rows of one course with different keys",),
+        lambda at: at.rows(*({"service_key": f"SERV-c{n}", "context_id": "c1"} for n in (1, 2))),
+        "warning",
+    ),
+    Fault(
         "a row that cannot be read",
         "settings",
         3,

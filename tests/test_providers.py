@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 from replies import Page, body, pages
 
+from commands import carried_out
 from fake_ltiaas import FakeLtiaas, documented, refused
 from lti_rosters.keys.signing import SigningKey
 from lti_rosters.reference.platform import CANVAS, MOODLE, TAO, Course, Manner, ReferencePlatform, member
@@ -430,6 +431,76 @@ def test_unavailable_id_token(school: School, hub: FakeLtiaas) -> None:
 
     assert school.run().outcomes == {"c1": "unavailable"}
     assert hub.requests == []
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_unavailable_id_token_beside_one_with_a_key(school: School, hub: FakeLtiaas, order: int) -> None:
+    """They are one course, read with the key: no second row says that it is unavailable."""
+    school.catalogue["hub"] = [token(None, available=False), token("SERV-c1", link="l2")][::order]
+
+    run = school.run()
+
+    assert [(sync.outcome, sync.error_type) for sync in run.syncs] == [("complete", None)]
+    assert len(hub.requests) == 1
+
+
+def test_the_newest_key_of_a_course_is_used(school: School, hub: FakeLtiaas) -> None:
+    """By the moment of the launch, wherever it stands; a newer launch without the service changes nothing."""
+    dated = [token("SERV-old"), token("SERV-c1"), token("SERV-older"), token(None, available=False)]
+    for moment, row in zip((2, 3, 1, 4), dated, strict=True):
+        row["iat"] = moment
+    school.catalogue["hub"] = dated
+
+    assert school.run().outcomes == {"c1": "complete"}
+    assert len(hub.requests) == 1
+
+
+def test_launches_of_a_platform_are_no_rows_of_an_account(school: School, hub: FakeLtiaas) -> None:
+    """They have no service key: a fault with its line, and not one request with the API key alone."""
+    from test_catalogue import launch
+
+    school.catalogue["hub"] = [launch(hub.memberships_url("c1")), {"service_key": "SERV-c1"}]
+
+    told = carried_out(school)
+
+    assert told["registrations"]["hub"]["catalogue_faults"] == [
+        "contexts, entry 1: an account of LTIAAS needs its own ID tokens, with a service key."
+    ]
+    assert ["Bearer" in str(request.headers) for request in hub.requests] == [False]
+    assert told["exit_status"] == 3
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize("beside", [{}, {"memberships_url": "https://lms.example/c1"}])
+def test_two_keys_of_one_course_are_told(school: School, beside: dict[str, str]) -> None:
+    """Design §3: the first row is in force. The other is told of by its line, without its key."""
+    rows = [
+        {"service_key": "SERV-old", "context_id": "c1"} | beside,
+        {"service_key": "SERV-c1", "context_id": "c1"} | beside,
+        {"service_key": "SERV-r1", "context_id": "c1", "resource_link_id": "r1"} | beside,
+        {"service_key": "SERV-c2", "context_id": "c2"},
+    ]
+    school.catalogue["hub"] = rows
+
+    told = carried_out(school)
+
+    (warning,) = told["warnings"]
+    assert warning.startswith("hub: contexts, entry 2: two rows of one course with different keys")
+    assert "contexts, entry 1" in warning
+    assert "SERV" not in warning
+    assert told["registrations"]["hub"]["catalogue_faults"] == []
+
+
+@pytest.mark.usefixtures("hub")
+def test_many_courses_with_two_keys_are_told_briefly(school: School) -> None:
+    """A few by their lines, the rest by their number; one key twice is nothing to tell."""
+    rows = [{"service_key": f"{key}-{n}", "context_id": str(n)} for n in range(30) for key in "ab"]
+    school.catalogue["hub"] = [*rows, *rows]
+
+    told = carried_out(school, is_dry=True, limit=0)
+
+    assert len(told["warnings"]) == 4
+    assert told["warnings"][-1] == "hub: and 27 further rows of courses with different keys."
 
 
 def test_two_accounts_of_one_platform_do_not_mix(
