@@ -1,15 +1,19 @@
 """One suite for every provider: the same courses give the same tables, whichever way they were read."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from replies import Page, body, pages
 
 from commands import carried_out
 from fake_ltiaas import FakeLtiaas, documented, refused
 from lti_rosters.keys.signing import SigningKey
+from lti_rosters.providers.ltiaas_page import address_in, bare
 from lti_rosters.reference.platform import CANVAS, MOODLE, TAO, Course, Manner, ReferencePlatform, member
 from lti_rosters.rosters.fingerprint import context_key
 from school import LINKS, School, crowd, people
@@ -365,6 +369,7 @@ NEXTS: dict[str, tuple[Callable[[str], str], bool]] = {
     "behind_another": (lambda url: f"{AROUND}limit=1&url={url}", True),
     "query_encoded": (lambda url: f"{AROUND}url={quote(url, safe=':/?')}", True),
     "mark_encoded": (lambda url: f"{AROUND}url={quote(url, safe=':/')}&limit=9", True),
+    "equals_bare": (lambda url: f"{AROUND}url={quote(url, safe='=')}", True),
     "relative": (lambda url: f"?url={quote(url, safe='')}", True),
     "the_address": (lambda url: url, True),
     "address_encoded": (lambda url: quote(url, safe=""), True),
@@ -392,6 +397,19 @@ def test_no_form_of_next_loses_members(school: School, hub: FakeLtiaas) -> None:
     assert {*run.errors.values()} == {"malformed"}
     told = [name for name, (_, is_told) in NEXTS.items() if is_told]
     assert [school.members(name) for name in told] == [{"ann", "ben", "eve"}] * len(told)
+
+
+@given(
+    st.lists(st.tuples(st.text(min_size=1), st.text()), min_size=1), st.sampled_from(["", "=", ":/", ":/?"])
+)
+def test_an_address_comes_out_of_next_as_it_went_in(pairs: list[tuple[str, str]], safe: str) -> None:
+    """However much of it is encoded; where that is not clear there is an error, never another address."""
+    url = f"https://lms.example/c%C3%A9/1?{urlencode(pairs, errors='replace')}"
+
+    assert address_in(f"limit=1&url={quote(url, safe=safe)}") == url
+    assert bare(url) == bare(quote(url, safe="")) == url
+    with contextlib.suppress(ValueError):
+        assert address_in(f"url={url}") == url
 
 
 def test_links_through_ltiaas(school: School, hub: FakeLtiaas) -> None:
@@ -451,8 +469,9 @@ def test_the_newest_key_of_a_course_is_used(school: School, hub: FakeLtiaas) -> 
         row["iat"] = moment
     school.catalogue["hub"] = dated
 
-    assert school.run().outcomes == {"c1": "complete"}
-    assert len(hub.requests) == 1
+    (sync,) = school.run().syncs
+
+    assert (sync.outcome, sync.where, len(hub.requests)) == ("complete", "contexts, entry 2", 1)
 
 
 def test_launches_of_a_platform_are_no_rows_of_an_account(school: School, hub: FakeLtiaas) -> None:

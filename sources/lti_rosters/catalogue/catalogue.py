@@ -142,9 +142,7 @@ def _renewed(each: ContextEntry, newest: Mapping[Course, ContextEntry]) -> Conte
     found = newest.get(course) if course else None
     if found is None or each.address == found.address:
         return each
-    return replace(
-        each, memberships_url=found.memberships_url, service_key=found.service_key, unavailable=None
-    )
+    return replace(found, resource_link_id=each.resource_link_id)
 
 
 def _single(entries: list[ContextEntry]) -> list[ContextEntry]:

@@ -46,9 +46,14 @@ def address_in(query: str) -> str | None:
         return None
     whole = found[1]
     value, more, _ = whole.partition("&")
-    if "=" not in value and (ENCODED_QUERY.search(value) or not ADDRESS.match(value)):
+    is_open = "=" in value
+    if not ADDRESS.match(value):
+        if is_open and (more or "?" in value):
+            raise ValueError("encoded in part")
         address = bare(unquote(value, errors="strict"))  # what follows is LTIAAS's own
-    elif not ADDRESS.match(value) or (more and "?" not in value) or (not more and "%26" in value):
+    elif not is_open and ENCODED_QUERY.search(value):
+        address = unquote(value, errors="strict")  # RFC 3986 §3.4: `:`, `/` and `?` need not be encoded
+    elif (more and "?" not in value) or (not more and "%26" in value):
         raise ValueError("encoded in part")
     else:
         address = whole
@@ -63,7 +68,7 @@ def bare(address: str) -> str:
     Raises ValueError where only a part of it is.
     """
     while ENCODED_ADDRESS.match(address):
-        if {*"?=&"} & {*address}:
+        if "?" in address or "&" in address:
             raise ValueError("encoded in part")
         address = unquote(address, errors="strict")
     return address
