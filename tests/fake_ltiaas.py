@@ -8,7 +8,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -30,7 +30,10 @@ CAMEL = {
 
 
 class FakeLtiaas:
-    """One account; looks to a `School` like a platform. *faults* maps a key to a reply that it gets instead."""
+    """One account; looks to a `School` like a platform. *faults* maps a key to a reply that it gets instead.
+
+    *nexts* maps a course to how its `next` is made of the LMS's address; the documented way where it is not there.
+    """
 
     issuer = client_id = token_url = audience = ""
 
@@ -40,6 +43,7 @@ class FakeLtiaas:
         self.courses = lms.courses
         self.add = lms.add
         self.faults: dict[str, Reply] = {}
+        self.nexts: dict[str, Callable[[str], str]] = {}
         self.requests: list[Request] = []
         self._tool = Registration(
             name="x", client_id=lms.client_id, token_url=lms.token_url, audience=lms.audience, key=key
@@ -114,7 +118,8 @@ class FakeLtiaas:
             ]
         following = target(read_links(headers.get_all("Link") or [], url), "next")
         if following:
-            container["next"] = f"https://acct.ltiaas.example/api/memberships?url={quote(following, safe='')}"
+            made = (form for name, form in self.nexts.items() if self.lms.memberships_url(name) in url)
+            container["next"] = next(made, documented)(following)
         return Reply(200, [("Content-Type", "application/json")], json.dumps(container).encode())
 
     def _get(self, url: str) -> tuple[int, Any, bytes]:
@@ -137,6 +142,11 @@ class FakeLtiaas:
             return error.code, error.headers, error.read()
         except OSError:
             return 502, {}, b""
+
+
+def documented(following: str) -> str:
+    """`next` as its reference has it: the account's own address around the LMS's."""
+    return f"https://acct.ltiaas.example/api/memberships?url={quote(following, safe='')}"
 
 
 def refused(status: int, message: str, headers: list[tuple[str, str]] | None = None, **details: str) -> Reply:

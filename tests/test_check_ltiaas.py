@@ -106,6 +106,47 @@ def test_every_way_that_the_catalogue_has_is_tried(at: Clinic) -> None:
     assert ["24 hours" in said[0], "unverified" in said[1]] == [True, True]
 
 
+def asked(at: Clinic) -> list[str]:
+    """The service keys that were sent, in order."""
+    return [(request.header("Authorization") or "").rpartition(":")[2] for request in at.account.requests]
+
+
+def test_keys_are_tried_to_the_end_of_an_old_catalogue(at: Clinic) -> None:
+    """The first three are stale, so the last, which may be the newest, comes next: it proves the API key."""
+    at.rows(*({"service_key": f"SERV-old{number}"} for number in range(40)), {"service_key": "SERV-c1"})
+
+    told = at.check()
+
+    assert asked(at) == ["SERV-old0", "SERV-old1", "SERV-old2", "SERV-c1"]
+    assert (states(told)["api_key"], states(told)["keys"], states(told)["roster"]) == ("ok", "failed", "ok")
+
+
+def test_stale_keys_are_tried_ten_times_over_the_catalogue(at: Clinic) -> None:
+    """Where none is good: from the end to the beginning, each once."""
+    at.rows(*({"service_key": f"SERV-{number}"} for number in range(73)))
+
+    told = at.check()
+
+    assert asked(at) == [f"SERV-{number}" for number in (0, 1, 2, 72, 62, 52, 42, 32, 22, 12)]
+    assert (states(told)["api_key"], told["exit_status"]) == ("failed", 5)
+    assert len(shown(told).splitlines()) <= SCREEN
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(404), refused(401, "UNREGISTERED_OR_INACTIVE_PLATFORM"), refused(403, "no", externalUrl="/x")],
+)
+def test_what_says_nothing_of_keys_is_asked_for_three_times(at: Clinic, reply: Reply) -> None:
+    """Another course would hear the same."""
+    keys = [f"SERV-{number}" for number in range(12)]
+    at.rows(*({"service_key": key} for key in keys))
+    at.answer(reply, *keys)
+
+    at.check()
+
+    assert asked(at) == keys[:3]
+
+
 Change = Callable[[Clinic], object]
 
 
@@ -120,6 +161,7 @@ class Fault:
     change: Change
     state: str = "failed"
     manner: Manner = CANVAS
+    never: tuple[str, ...] = ()  # what no step may say
 
     def __str__(self) -> str:
         """The name, for test ids."""
@@ -163,6 +205,7 @@ def of_all(script: Any) -> Change:
     return change
 
 
+ACCUSING = ("api_key is wrong", "stale", "API key or")  # of a key that was accepted
 FAULTS = (
     Fault("wrong API key", "api_key", 5, (CODE, "api_key is wrong", "may be stale"), wrong_key),
     Fault(
@@ -233,6 +276,23 @@ FAULTS = (
         "warning",
     ),
     Fault("flags that say no", "service", 0, ("no ID token of the catalogue offers",), withheld, "warning"),
+    Fault(
+        "the LMS refuses LTIAAS",
+        "service",
+        5,
+        ("the LMS refuses LTIAAS the roster (403)", "in the LMS's registration of the tool"),
+        of_all(lambda _: Reply(403)),
+        never=ACCUSING,
+    ),
+    Fault(
+        "the LMS refuses LTIAAS one course",
+        "service",
+        0,
+        ("the LMS refuses LTIAAS the roster (401)",),
+        lambda at: setattr(at.account.courses["c1"], "script", lambda _: Reply(401)),
+        "warning",
+        never=ACCUSING,
+    ),
     Fault("the LMS has neither course", "service", 8, ("the LMS behind LTIAAS",), gone),
     Fault("another address", "service", 8, ("Is base_url your account's address",), elsewhere),
     Fault("out of reach", "api_key", 6, ("cannot be reached",), unreachable),
@@ -295,6 +355,14 @@ FAULTS = (
         lambda at: at.rows({"service_key": "SERV-c1\nSERV-c2"}),
     ),
     Fault(
+        "two keys of one course",
+        "settings",
+        0,
+        ("contexts, entry 2: two rows of one course with different keys",),
+        lambda at: at.rows(*({"service_key": f"SERV-c{n}", "context_id": "c1"} for n in (1, 2))),
+        "warning",
+    ),
+    Fault(
         "a row that cannot be read",
         "settings",
         3,
@@ -349,6 +417,7 @@ def test_what_is_said_names_cause_and_remedy(faulty: tuple[Fault, Clinic]) -> No
 
     assert [words for words in fault.says if words not in found] == []
     assert [words for words in fault.says if words not in " ".join(text.split())] == []
+    assert [words for words in fault.never if words in json.dumps(at.checked)] == []
     assert len(text.splitlines()) <= SCREEN
 
 

@@ -1,13 +1,19 @@
 """One suite for every provider: the same courses give the same tables, whichever way they were read."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from replies import Page, body, pages
 
-from fake_ltiaas import FakeLtiaas, refused
+from commands import carried_out
+from fake_ltiaas import FakeLtiaas, documented, refused
 from lti_rosters.keys.signing import SigningKey
+from lti_rosters.providers.ltiaas_page import address_in, bare
 from lti_rosters.reference.platform import CANVAS, MOODLE, TAO, Course, Manner, ReferencePlatform, member
 from lti_rosters.rosters.fingerprint import context_key
 from school import LINKS, School, crowd, people
@@ -279,8 +285,9 @@ def test_ways_to_authenticate(school: School, hub: FakeLtiaas, way: str) -> None
     assert "limit" in str(hub.requests[0].query)
 
 
+HEADER = "INVALID_LTIK_AUTH_AUTHORIZATION_HEADER"
 CODES = {
-    "INVALID_LTIK_AUTH_AUTHORIZATION_HEADER": (401, "failed", "refused"),
+    HEADER: (401, "failed", "refused"),
     "UNREGISTERED_OR_INACTIVE_PLATFORM": (401, "failed", "refused"),
     "INACTIVE_SERVICE": (403, "failed", "scope"),
     "SERVICE_NOT_AVAILABLE_FOR_CONTEXT": (400, "unavailable", "not_found"),
@@ -300,6 +307,30 @@ def test_codes_become_errors(school: School, hub: FakeLtiaas, code: str) -> None
     assert (sync.outcome, sync.error_type) == (outcome, error_type)
     assert code in (sync.error or "")
     assert "SERV-c1" not in (sync.error or "")
+
+
+@pytest.mark.parametrize(
+    ("status", "outside"),
+    [
+        (401, {"externalUrl": "/x"}),
+        (403, {"externalError": "no"}),
+        (401, {"externalUrl": "/x", "code": HEADER}),
+    ],
+)
+def test_a_refusal_of_the_lms_accuses_no_key(
+    school: School, hub: FakeLtiaas, status: int, outside: dict[str, str]
+) -> None:
+    """Where LTIAAS asked the LMS it had accepted the key: the LMS's registration is what to look at."""
+    hub.faults["SERV-c1"] = refused(status, "no", **outside)
+    school.catalogue["hub"] = [{"service_key": "SERV-c1", "context_id": "c1"}]
+
+    (sync,) = school.run().syncs
+
+    error = sync.error or ""
+    assert (sync.outcome, sync.error_type, sync.http_status) == ("failed", "refused", status)
+    assert "the LMS refuses LTIAAS the roster" in error
+    assert "names and roles service active in the LMS's registration of the tool" in error
+    assert [words for words in ("api_key", "API key", "stale") if words in error] == []
 
 
 def test_stale_service_key_and_foreign_api_key(school: School, hub: FakeLtiaas) -> None:
@@ -328,6 +359,57 @@ def test_the_key_goes_to_the_account_alone(school: School, hub: FakeLtiaas) -> N
 
     assert run.outcomes == {"c1": "failed"}
     assert all("SERVICE-AUTH" not in str(exchange.headers) for exchange in hub.lms.requests)
+
+
+AROUND = "https://acct.ltiaas.example/api/memberships?"
+# what stands in `next` of the LMS's `…?page=2&per_page=1` -> whether that can be told from it
+NEXTS: dict[str, tuple[Callable[[str], str], bool]] = {
+    "documented": (documented, True),
+    "nothing_encoded": (lambda url: f"{AROUND}url={url}", True),
+    "behind_another": (lambda url: f"{AROUND}limit=1&url={url}", True),
+    "query_encoded": (lambda url: f"{AROUND}url={quote(url, safe=':/?')}", True),
+    "mark_encoded": (lambda url: f"{AROUND}url={quote(url, safe=':/')}&limit=9", True),
+    "equals_bare": (lambda url: f"{AROUND}url={quote(url, safe='=')}", True),
+    "relative": (lambda url: f"?url={quote(url, safe='')}", True),
+    "the_address": (lambda url: url, True),
+    "address_encoded": (lambda url: quote(url, safe=""), True),
+    "encoded_twice": (lambda url: f"{AROUND}url={quote(quote(url, safe=''), safe='')}", True),
+    "address_encoded_twice": (lambda url: quote(quote(url, safe=""), safe=""), True),
+    "address_encoded_in_part": (lambda url: url.replace(":", "%3A"), False),
+    "half_encoded": (lambda url: f"{AROUND}url={url.replace('&', '%26')}", False),
+    "scheme_encoded": (lambda url: f"{AROUND}url={url.replace(':', '%3A')}", False),
+    "no_query": (lambda url: f"{AROUND}url={url.partition('?')[0]}&page=2&per_page=1", False),
+    "no_address": (lambda url: f"{AROUND}url={url.rpartition('/')[2].replace('&', '%26')}", False),
+    "no_text": (lambda url: f"{AROUND}url=%FF{quote(url, safe='')}", False),
+}
+
+
+def test_no_form_of_next_loses_members(school: School, hub: FakeLtiaas) -> None:
+    """E140: the LMS's address is found in whatever came, with all of its query; in doubt the roster fails."""
+    for name, (form, _) in NEXTS.items():
+        hub.lms.add(Course(name, members=people(["ann", "ben", "eve"])))
+        hub.nexts[name] = form
+    school.catalogue["hub"] = [{"service_key": f"SERV-{name}", "context_id": name} for name in NEXTS]
+
+    run = school.run(page_size=1)
+
+    assert run.outcomes == {name: "complete" if is_told else "failed" for name, (_, is_told) in NEXTS.items()}
+    assert {*run.errors.values()} == {"malformed"}
+    told = [name for name, (_, is_told) in NEXTS.items() if is_told]
+    assert [school.members(name) for name in told] == [{"ann", "ben", "eve"}] * len(told)
+
+
+@given(
+    st.lists(st.tuples(st.text(min_size=1), st.text()), min_size=1), st.sampled_from(["", "=", ":/", ":/?"])
+)
+def test_an_address_comes_out_of_next_as_it_went_in(pairs: list[tuple[str, str]], safe: str) -> None:
+    """However much of it is encoded; where that is not clear there is an error, never another address."""
+    url = f"https://lms.example/c%C3%A9/1?{urlencode(pairs, errors='replace')}"
+
+    assert address_in(f"limit=1&url={quote(url, safe=safe)}") == url
+    assert bare(url) == bare(quote(url, safe="")) == url
+    with contextlib.suppress(ValueError):
+        assert address_in(f"url={url}") == url
 
 
 def test_links_through_ltiaas(school: School, hub: FakeLtiaas) -> None:
@@ -367,6 +449,77 @@ def test_unavailable_id_token(school: School, hub: FakeLtiaas) -> None:
 
     assert school.run().outcomes == {"c1": "unavailable"}
     assert hub.requests == []
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_unavailable_id_token_beside_one_with_a_key(school: School, hub: FakeLtiaas, order: int) -> None:
+    """They are one course, read with the key: no second row says that it is unavailable."""
+    school.catalogue["hub"] = [token(None, available=False), token("SERV-c1", link="l2")][::order]
+
+    run = school.run()
+
+    assert [(sync.outcome, sync.error_type) for sync in run.syncs] == [("complete", None)]
+    assert len(hub.requests) == 1
+
+
+def test_the_newest_key_of_a_course_is_used(school: School, hub: FakeLtiaas) -> None:
+    """By the moment of the launch, wherever it stands; a newer launch without the service changes nothing."""
+    dated = [token("SERV-old"), token("SERV-c1"), token("SERV-older"), token(None, available=False)]
+    for moment, row in zip((2, 3, 1, 4), dated, strict=True):
+        row["iat"] = moment
+    school.catalogue["hub"] = dated
+
+    (sync,) = school.run().syncs
+
+    assert (sync.outcome, sync.where, len(hub.requests)) == ("complete", "contexts, entry 2", 1)
+
+
+def test_launches_of_a_platform_are_no_rows_of_an_account(school: School, hub: FakeLtiaas) -> None:
+    """They have no service key: a fault with its line, and not one request with the API key alone."""
+    from test_catalogue import launch
+
+    school.catalogue["hub"] = [launch(hub.memberships_url("c1")), {"service_key": "SERV-c1"}]
+
+    told = carried_out(school)
+
+    assert told["registrations"]["hub"]["catalogue_faults"] == [
+        "contexts, entry 1: an account of LTIAAS needs its own ID tokens, with a service key."
+    ]
+    assert ["Bearer" in str(request.headers) for request in hub.requests] == [False]
+    assert told["exit_status"] == 3
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize("beside", [{}, {"memberships_url": "https://lms.example/c1"}])
+def test_two_keys_of_one_course_are_told(school: School, beside: dict[str, str]) -> None:
+    """Design §3: the first row is in force. The other is told of by its line, without its key."""
+    rows = [
+        {"service_key": "SERV-old", "context_id": "c1"} | beside,
+        {"service_key": "SERV-c1", "context_id": "c1"} | beside,
+        {"service_key": "SERV-r1", "context_id": "c1", "resource_link_id": "r1"} | beside,
+        {"service_key": "SERV-c2", "context_id": "c2"},
+    ]
+    school.catalogue["hub"] = rows
+
+    told = carried_out(school)
+
+    (warning,) = told["warnings"]
+    assert warning.startswith("hub: contexts, entry 2: two rows of one course with different keys")
+    assert "contexts, entry 1" in warning
+    assert "SERV" not in warning
+    assert told["registrations"]["hub"]["catalogue_faults"] == []
+
+
+@pytest.mark.usefixtures("hub")
+def test_many_courses_with_two_keys_are_told_briefly(school: School) -> None:
+    """A few by their lines, the rest by their number; one key twice is nothing to tell."""
+    rows = [{"service_key": f"{key}-{n}", "context_id": str(n)} for n in range(30) for key in "ab"]
+    school.catalogue["hub"] = [*rows, *rows]
+
+    told = carried_out(school, is_dry=True, limit=0)
+
+    assert len(told["warnings"]) == 4
+    assert told["warnings"][-1] == "hub: and 27 further rows of courses with different keys."
 
 
 def test_two_accounts_of_one_platform_do_not_mix(

@@ -279,8 +279,10 @@ def test_a_platform_that_refuses_a_link_is_told(school: School, manner: Manner) 
     assert school.members("c1") == {"ann", "ben"}
 
 
-def test_a_platform_that_ignores_links_is_told(school: School) -> None:
-    """Everybody and no message: the rows are as sent, and a warning says what that may mean."""
+@pytest.mark.parametrize("identity", ["keep", "pseudonymize", "drop"])
+def test_a_platform_that_ignores_links_is_told(school: School, identity: str) -> None:
+    """Everybody and no message: a warning says what that may mean, whatever is stored of members."""
+    school.shared = {"identity": identity, "identity_secret": "s" * 32, "identity_key_id": "k1"}
     told = told_by(school, OPEN_EDX)
 
     assert (told["failures"], told["exit_status"]) == ([], 0)
@@ -289,7 +291,17 @@ def test_a_platform_that_ignores_links_is_told(school: School) -> None:
     assert school.sql("SELECT error_type, error IS NULL FROM roster_syncs WHERE resource_link_id = 'r9'") == [
         (None, False)
     ]
-    assert set(school.link("c1", "r9")) == {"ann", "ben"}
+    assert len(school.link("c1", "r9")) == 2
+
+
+@pytest.mark.parametrize("identity", ["keep", "pseudonymize"])
+def test_a_link_of_everybody_with_messages_is_not_suspected(school: School, identity: str) -> None:
+    """A platform that sends messages knows the link, also where none of them is stored."""
+    school.shared = {"identity": identity, "identity_secret": "s" * 32, "identity_key_id": "k1"}
+    school.add("c1", ["ann", "ben"], links={"r1": None})
+    linked(school, "r1")
+
+    assert carried_out(school)["warnings"] == []
 
 
 def test_a_link_that_is_refused_with_the_token_fails_no_course(three: School) -> None:

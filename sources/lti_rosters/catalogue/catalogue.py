@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from .columnar import PARQUET, frame_rows, is_frame, parquet_rows
 from .entries import BadRowError, ContextEntry, Sender, entry, is_row
 from .files import Row, check_file, counted, file_rows, is_blank, json_rows
 from .launches import foreign, is_launch, read_launch
-from .ltiaas import is_id_token, of_one_platform, read_id_token
+from .ltiaas import check_provider, is_id_token, of_one_platform, read_id_token
 from .query import check_query, query_rows
 from .template import check_template, template_rows
 
@@ -88,6 +88,7 @@ def _entry(row: Any, where: str, provider: str) -> ContextEntry:
     if isinstance(row, BadRowError):
         raise row
     if isinstance(row, Mapping) and is_launch(row):
+        check_provider(provider)
         return read_launch(row, where)
     is_token = isinstance(row, Mapping) and is_id_token(row)
     read = read_id_token if is_token else entry
@@ -108,16 +109,19 @@ def _collected(rows: Iterable[Row], provider: str, tool: Sender) -> Catalogue:
             entries.append(read)
     entries, others = of_one_platform(entries)
     faults += others
-    single = _single(_with_newest_urls(entries))
+    single = _single(_with_newest_addresses(entries))
     return Catalogue(single, faults, len(entries) - len(single))
 
 
-def _with_newest_urls(entries: list[ContextEntry]) -> list[ContextEntry]:
-    """Where launches of one context tell different URLs, give all the newest's (E98); ties: the last."""
+def _with_newest_addresses(entries: list[ContextEntry]) -> list[ContextEntry]:
+    """Where launches of one context tell different URLs or keys, give all the newest's (E98); ties: the last.
+
+    A launch without the service counts only where there is no other: the roster is still to be had.
+    """
     newest: dict[Course, ContextEntry] = {}
     for each in entries:
         course = _course(each)
-        if course is not None and each.memberships_url:
+        if course is not None and each.address:
             known = newest.get(course)
             if known is None or (each.launched_at or 0.0) >= (known.launched_at or 0.0):
                 newest[course] = each
@@ -136,17 +140,17 @@ def _course(each: ContextEntry) -> Course | None:
 def _renewed(each: ContextEntry, newest: Mapping[Course, ContextEntry]) -> ContextEntry:
     course = _course(each)
     found = newest.get(course) if course else None
-    if found is None or each.memberships_url == found.memberships_url:
+    if found is None or each.address == found.address:
         return each
-    return each.at(found.memberships_url)
+    return replace(found, resource_link_id=each.resource_link_id)
 
 
 def _single(entries: list[ContextEntry]) -> list[ContextEntry]:
-    """Return each context, or link of one, once: the first entry that names it."""
-    first: dict[tuple[str, str | None], ContextEntry] = {}
+    """Return each context, or link of one, once: the first entry that names it with the same key."""
+    first: dict[tuple[str | None, ...], ContextEntry] = {}
     for each in entries:
         what = each.address or (f"context {each.context_id}" if each.context_id else each.where)
-        first.setdefault((what, each.resource_link_id), each)
+        first.setdefault((what, each.resource_link_id, each.service_key, each.ltik), each)
     return list(first.values())
 
 

@@ -1,11 +1,12 @@
 """ID tokens as LTIAAS's API gives them (`GET /api/idtoken`), stored by the tool and read as catalogue rows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .entries import BadRowError, ContextEntry, text_of
 from .launches import moment
 
+MOST_TOLD = 3  # rows with keys that are not used; of more the number is told
 NOT_OFFERED = "the ID token says that the roster service is not available for this launch"
 
 
@@ -40,6 +41,12 @@ def read_id_token(row: Mapping[Any, Any], where: str, provider: str) -> ContextE
     )
 
 
+def check_provider(provider: str) -> None:
+    """Raise BadRowError where a launch of a platform is a row of an account: it has no key that LTIAAS takes."""
+    if provider == "ltiaas":
+        raise BadRowError("an account of LTIAAS needs its own ID tokens, with a service key.")
+
+
 def token_of(launch: ContextEntry) -> dict[str, Any]:
     """Return of *launch* what a catalogue needs of its ID token: nothing of who launched stays."""
     context = {"id": launch.context_id, "label": launch.label, "title": launch.title}
@@ -49,6 +56,26 @@ def token_of(launch: ContextEntry) -> dict[str, Any]:
         "launch": {"context": {name: value for name, value in context.items() if value}},
         "services": {"serviceKey": launch.service_key, "namesAndRoles": {"available": True}},
     }
+
+
+def unused_keys(courses: Iterable[Sequence[ContextEntry]]) -> tuple[str, ...]:
+    """Tell of the rows of *courses* that nothing is asked by, though their key is another: the first is in force.
+
+    Launches are none of them: the newest of their keys is used.
+    """
+    unused = [
+        f"{each.where}: two rows of one course with different keys; the first is used ({course[0].where})."
+        for course in courses
+        for each in course[1:]
+        if not each.is_launch and each.resource_link_id is None and _key(each) not in (None, _key(course[0]))
+    ]
+    if len(unused) <= MOST_TOLD:
+        return tuple(unused)
+    return *unused[:MOST_TOLD], f"and {len(unused) - MOST_TOLD} further rows of courses with different keys."
+
+
+def _key(each: ContextEntry) -> str | None:
+    return each.service_key or each.ltik
 
 
 def of_one_platform(entries: list[ContextEntry]) -> tuple[list[ContextEntry], list[str]]:

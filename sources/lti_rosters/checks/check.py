@@ -18,7 +18,7 @@ from .ltiaas import STEPS as LTIAAS
 from .nrps import STEPS as NRPS
 from .platforms import hint, product_of
 from .rosters import COMMON
-from .step import FAILED, NOT_TRIED, OK, WARNING, Finding, Found, Step, step_of
+from .step import FAILED, NOT_TRIED, OK, WARNING, Finding, Found, Step, step_of, warning
 from .visit import Procedure, Visit, open_visit
 from .warehouse import try_destination
 
@@ -136,6 +136,7 @@ def _settings(plan: Plan) -> Found:
     if (left := len(plan.faults) - MOST_ROWS) > 0:
         rows.append(ConfigurationError(f"and {left} further rows of the catalogue.", where=where))
     findings = [Finding(error=row) for row in rows]
+    findings += [warning(ConfigurationError, told) for told in plan.warnings]
     if not plan.entries and not rows:
         empty = ConfigurationError(
             "the catalogue has no course.", where=where, remedy="Nothing would be read: add courses to it."

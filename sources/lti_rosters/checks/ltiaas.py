@@ -1,6 +1,6 @@
 """The steps of an account of LTIAAS: its API key, what comes with it, whether rosters are offered, then the roster."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..catalogue.catalogue import ContextEntry
@@ -15,11 +15,12 @@ from ..errors import (
 )
 from ..providers.container import Sheet
 from ..providers.ltiaas import BEARER, LTIK, SERVICE, scheme_of
-from ..providers.ltiaas_errors import CODES, OF_SCHEME
+from ..providers.ltiaas_errors import CODES, OF_SCHEME, is_of_lms
 from .rosters import MOST_TRIED, clock, first_page, judged, link, manners
 from .step import Finding, Found, warning
 from .visit import Heard, Procedure, Visit
 
+MOST_STALE = 10  # courses of which only the keys are refused: an old catalogue begins with such
 WORDS = {SERVICE: "service keys", LTIK: "ltiks", BEARER: "the API key alone"}
 # Of what came back these say that the account was let in; whatever else came says nothing of any key.
 LET_IN = (NotFoundError, ScopeError, MalformedError, TooLargeError)
@@ -39,8 +40,19 @@ class Try:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the API key or what came with it was refused."""
-        return isinstance(self.error, RefusedError) and not isinstance(self.error, ScopeError)
+        """Whether the API key or what came with it was refused; the LMS is asked only once both are accepted."""
+        is_let_in = isinstance(self.error, ScopeError) or is_of_lms(self.error)
+        return isinstance(self.error, RefusedError) and not is_let_in
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether LTIAAS's own code told what it was."""
+        return self.error is not None and self.error.remedy in EXPLAINED
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether the keys were accepted and the course has no roster, or the LMS gives it to nobody."""
+        return isinstance(self.error, NotFoundError) or is_of_lms(self.error)
 
 
 def api_key(visit: Visit) -> Found:
@@ -49,8 +61,9 @@ def api_key(visit: Visit) -> Found:
     if not entries:
         return Found(detail="the catalogue has no course to try it with", is_skipped=True)
     for scheme in WORDS:
-        of_scheme = [entry for entry in entries if scheme_of(entry) == scheme]
-        for entry in of_scheme[:MOST_TRIED]:
+        for number, entry in enumerate(_spread([each for each in entries if scheme_of(each) == scheme])):
+            if number >= MOST_TRIED and not _are_stale(visit, scheme):
+                break
             tried = _try(visit, scheme, entry)
             visit.tries.append(tried)
             if tried.sheet is not None:
@@ -94,13 +107,11 @@ def service(visit: Visit) -> Found:
     facts = {"contexts": len(courses), "unavailable": withheld}
     if inactive := next((t.error for t in _tries(visit) if isinstance(t.error, ScopeError)), None):
         raise inactive
-    gone = [tried for tried in _tries(visit) if isinstance(tried.error, NotFoundError)]
-    if gone and not any(tried.sheet for tried in _tries(visit)) and gone[0].error is not None:
-        raise gone[0].error
+    gone = [(tried, tried.error) for tried in _tries(visit) if tried.error and tried.is_withheld]
+    if gone and not any(tried.sheet for tried in _tries(visit)):
+        raise gone[0][1]
     findings = [
-        warning(NotFoundError, f"{tried.entry.where}: {tried.error.what}", tried.error.remedy)
-        for tried in gone
-        if tried.error is not None
+        warning(type(error), f"{tried.entry.where}: {error.what}", error.remedy) for tried, error in gone
     ]
     if courses and withheld == len(courses):
         none = "no ID token of the catalogue offers a roster (services.namesAndRoles.available)."
@@ -135,6 +146,19 @@ STEPS = (
 )
 
 
+def _spread(entries: Sequence[ContextEntry]) -> list[ContextEntry]:
+    """The first of *entries*, then some from the end, where the newest may be, back to the beginning."""
+    first, rest = entries[:MOST_TRIED], entries[MOST_TRIED:]
+    further = min(len(rest), MOST_STALE - MOST_TRIED)
+    return [*first, *(rest[-1 - at * len(rest) // further] for at in range(further))]
+
+
+def _are_stale(visit: Visit, scheme: str) -> bool:
+    """Whether nothing but refusals has come that may be of the courses' own keys."""
+    tries = [tried for tried in _tries(visit) if tried.scheme == scheme]
+    return scheme != BEARER and all(tried.is_refused and not tried.is_explained for tried in tries)
+
+
 def _try(visit: Visit, scheme: str, entry: ContextEntry) -> Try:
     """Ask once. Raises what says nothing of a key: out of reach, throttled, interrupted."""
     try:
@@ -151,6 +175,6 @@ def _tries(visit: Visit) -> Iterator[Try]:
 def _stale(tried: Try) -> RefusedError:
     """The refusal of one course where others were let in: the API key is right, so it is what came with it."""
     error = tried.error or RefusedError("refused.")
-    remedy = error.remedy if error.remedy in EXPLAINED else OF_SCHEME[tried.scheme]
+    remedy = error.remedy if tried.is_explained else OF_SCHEME[tried.scheme]
     what = f"{tried.entry.where}: {error.what} Others were accepted, so api_key is right."
     return RefusedError(what, remedy=remedy, http_status=error.http_status)

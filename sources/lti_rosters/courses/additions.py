@@ -11,7 +11,7 @@ from ..catalogue.editing import EditedFile, editable
 from ..catalogue.entries import BadRowError, ContextEntry, Sender, entry
 from ..catalogue.files import json_rows
 from ..catalogue.launches import foreign, is_launch, read_launch
-from ..catalogue.ltiaas import is_id_token, read_id_token
+from ..catalogue.ltiaas import check_provider, is_id_token, read_id_token
 from ..errors import ConfigurationError, UsageError
 from ..runs.destination import WORKING_DIRECTORY
 from ..runs.lock import CATALOGUE, alone
@@ -159,8 +159,7 @@ def _launch(row: Any, where: str, provider: str) -> ContextEntry:
         return read_id_token(row, where, provider)
     if not isinstance(row, Mapping) or not is_launch(row):
         raise BadRowError("it is no launch: claims of an LTI message are needed.")
-    if provider != "nrps":
-        raise BadRowError("an account of LTIAAS needs its own ID tokens, with a service key.")
+    check_provider(provider)
     return read_launch(row, where)
 
 

@@ -17,6 +17,7 @@ class Page:
     """What one response carries; *malformed* counts the members that were set aside.
 
     *empty_body* tells that the body had no byte, or white space alone: then everything else is empty.
+    *has_message* tells whether somebody's `message` came (NRPS §3.2), whatever of it may stay.
     """
 
     context_id: str | None
@@ -26,6 +27,7 @@ class Page:
     members: list[Member]
     malformed: int
     empty_body: bool
+    has_message: bool = False
 
 
 class Sheet(NamedTuple):
@@ -64,6 +66,7 @@ def read_container(container: dict[str, Any]) -> Page:
         members=members,
         malformed=len(entries) - len(members),
         empty_body=False,
+        has_message=any(member.message is not None for member in members),
     )
 
 

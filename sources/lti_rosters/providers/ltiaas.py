@@ -6,7 +6,7 @@ Facts: its public reference, guides and SDK (docs.ltiaas.com, 2025-07). What com
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, quote, urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from ..catalogue.catalogue import ContextEntry
 from ..errors import ConfigurationError, MalformedError
@@ -16,7 +16,7 @@ from ..web.urls import origin, with_parameters
 from .body import VENDOR
 from .container import Sheet
 from .ltiaas_errors import check_status
-from .ltiaas_page import read_page
+from .ltiaas_page import address_in, bare, read_page
 
 ENDPOINT = "/api/memberships"
 SERVICE, LTIK, BEARER = "SERVICE-AUTH-V1", "LTIK-AUTH-V2", "Bearer"
@@ -112,10 +112,10 @@ def _next(account: Account, told: str) -> str:
     It is the LMS's address or LTIAAS's own around it; either way it is followed through `url` (E140).
     """
     try:
-        absolute = urljoin(account.endpoint, told)
+        absolute = urljoin(account.endpoint, bare(told))
         parts = urlsplit(absolute)
-        inner = next((value for name, value in parse_qsl(parts.query) if name == "url"), None)
-        if parts.path.endswith(ENDPOINT) and inner:
+        inner = address_in(parts.query) if parts.path.endswith(ENDPOINT) else None
+        if inner is not None:
             return _at(account, inner)
         if origin(absolute) == origin(account.endpoint):
             return absolute

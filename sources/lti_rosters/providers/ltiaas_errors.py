@@ -39,6 +39,10 @@ CODES: dict[str, tuple[type[LtiRostersError], str, str]] = {
         "and take services.serviceKey where services.namesAndRoles.available is true.",
     ),
 }
+OF_LMS_REFUSAL = (
+    "Is the names and roles service active in the LMS's registration of the tool, and the tool still there? "
+    "LTIAAS accepted the keys."
+)
 OF_SCHEME = {
     "SERVICE-AUTH-V1": "The service key may be stale: store that of a newer launch.",
     "LTIK-AUTH-V2": "A ltik holds for 24 hours: use a service key.",
@@ -52,13 +56,23 @@ def check_status(answer: Answer, where: str, scheme: str) -> None:
         return
     body = _body(answer.body)
     code = next(_codes(body), None)
-    kind, what, remedy = _meaning(answer.status, code, scheme, is_known=body is not None)
-    if _is_of_lms(body):
-        what = f"the LMS behind LTIAAS did not serve the roster: {what}"
-    elif body is None:
+    is_external = _is_external(body)
+    kind: type[LtiRostersError]
+    if is_external and code not in CODES and _is_refusal(answer.status, code):
+        kind, what, remedy = RefusedError, "the LMS refuses LTIAAS the roster", OF_LMS_REFUSAL
+    else:
+        kind, what, remedy = _meaning(answer.status, code, scheme, is_known=body is not None)
+        if is_external:
+            what = f"the LMS behind LTIAAS did not serve the roster: {what}"
+    if body is None:
         what += "; the answer is not LTIAAS's own, but the LMS's or a proxy's"
     told = f" ({answer.status}, {code})" if code else f" ({answer.status})"
     raise kind(f"{what}{told}.", where=where, remedy=remedy, http_status=answer.status)
+
+
+def is_of_lms(error: LtiRostersError | None) -> bool:
+    """Whether *error* is a refusal of the LMS, and so says that LTIAAS accepted the keys."""
+    return error is not None and error.remedy == OF_LMS_REFUSAL
 
 
 def _meaning(
@@ -67,7 +81,7 @@ def _meaning(
     if code in CODES:
         return CODES[code]
     stale = OF_SCHEME[scheme]
-    if status in (401, 403) or (code is not None and AUTHORIZATION.fullmatch(code)):
+    if _is_refusal(status, code):
         remedy = f"api_key is wrong or belongs to another account. {stale}"
         return RefusedError, "LTIAAS refuses the API key or what came with it", remedy
     if status in (404, 410):
@@ -78,7 +92,11 @@ def _meaning(
     if status >= 500:
         return UnreachableError, "the roster could not be fetched", "The next run tries again."
     remedy = f"Try without page_size, role and resource_link_id. {stale}"
-    return MalformedError, "LTIAAS does not accept the request", remedy
+    return MalformedError, "the request is not accepted", remedy
+
+
+def _is_refusal(status: int, code: str | None) -> bool:
+    return status in (401, 403) or (code is not None and AUTHORIZATION.fullmatch(code) is not None)
 
 
 def _body(body: bytes) -> dict[str, Any] | None:
@@ -106,6 +124,6 @@ def _codes(body: dict[str, Any] | None) -> Iterator[str]:
             yield code
 
 
-def _is_of_lms(body: dict[str, Any] | None) -> bool:
+def _is_external(body: dict[str, Any] | None) -> bool:
     details = body.get("details") if body else None
     return isinstance(details, dict) and any(details.get(name) for name in OF_LMS)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ..catalogue.catalogue import Catalogue, ContextEntry, read_catalogue
+from ..catalogue.ltiaas import unused_keys
 from ..errors import ConfigurationError, LtiRostersError
 from ..providers.container import Sheet
 from ..providers.ltiaas import located
@@ -43,6 +44,7 @@ class Plan:
     faults: tuple[str, ...] = ()  # rows of the catalogue that could not be read
     failure: LtiRostersError | None = None
     links: Mapping[ContextEntry, Sequence[ContextEntry]] = field(default_factory=dict)  # of each entry
+    warnings: tuple[str, ...] = ()  # rows that are passed over
 
     @property
     def has_links(self) -> bool:
@@ -80,9 +82,14 @@ def _plan(registration: Registration, contexts: object, failure: LtiRostersError
     entries = catalogue.entries
     if registration.provider == "ltiaas":
         entries = [located(entry, registration.base_url) for entry in entries]
-    links = _courses(entries)
+    courses = _courses(entries)
+    links = {
+        of_course[0]: [each for each in of_course if each.resource_link_id is not None and not each.is_launch]
+        for of_course in courses
+    }
+    warnings = unused_keys(courses) if registration.provider == "ltiaas" else ()
     is_whole = catalogue.is_whole and failure is None
-    return Plan(registration, list(links), is_whole, tuple(catalogue.faults), failure, links)
+    return Plan(registration, list(links), is_whole, tuple(catalogue.faults), failure, links, warnings)
 
 
 def _bug(registration: Registration, error: Exception) -> LtiRostersError:
@@ -112,8 +119,8 @@ def _lenient(contexts: object, where: str, provider: str) -> Catalogue:
         return Catalogue()
 
 
-def _courses(entries: Sequence[ContextEntry]) -> dict[ContextEntry, list[ContextEntry]]:
-    """One entry a course, with the entries of its resource links: these share its memberships URL.
+def _courses(entries: Sequence[ContextEntry]) -> list[list[ContextEntry]]:
+    """The entries of each course: it is read by the first, and those of its resource links share its address.
 
     Every launch carries a link's id, so a launch asks for none: else each course were read once for every link
     that anybody ever opened. A row that names one does (design §3).
@@ -121,20 +128,7 @@ def _courses(entries: Sequence[ContextEntry]) -> dict[ContextEntry, list[Context
     courses: dict[object, list[ContextEntry]] = {}
     for number, entry in enumerate(entries):
         courses.setdefault(entry.memberships_url or entry.context_id or number, []).append(entry)
-    return {
-        _asked(of_course): [
-            each for each in of_course if each.resource_link_id is not None and not each.is_launch
-        ]
-        for of_course in courses.values()
-    }
-
-
-def _asked(of_course: Sequence[ContextEntry]) -> ContextEntry:
-    """The entry that its course is read by: of several keys of LTIAAS's launches the newest, ties: the last."""
-    first = of_course[0]
-    if first.service_key is None or not first.is_launch:
-        return first
-    return max(reversed(of_course), key=lambda entry: entry.launched_at or 0.0)
+    return list(courses.values())
 
 
 def narrowed(

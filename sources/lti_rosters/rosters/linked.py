@@ -23,7 +23,7 @@ from ..tables.link_ledger import LinkKey, LinkLedger, linked
 from ..web.transport import Effort
 from .fingerprint import context_key
 from .reader import SILENCE, Reader
-from .roster import Reading, Roster, Rules, read_pages, read_roster
+from .roster import Reading, Roster, read_pages, read_roster
 from .sync import COMPLETE, DUPLICATE_CONTEXT, READ, UNAVAILABLE, UNCHANGED, Sync, now, stored_url
 
 # Failures of a course that its links share: the same address, the same token, the same platform.
@@ -95,6 +95,7 @@ class LinkReader:
             sync.error = f"not asked: its course could not be read. {course.error}"
             return
         rules = self.reader.rules()
+        messages: set[bool] = set()
 
         def told(context_id: str | None) -> None:
             if context_id is not None:
@@ -103,7 +104,7 @@ class LinkReader:
         def walk(*, sends_role: bool) -> Reading:
             link = sync.resource_link_id
             sheets = self.reader.pages(entry, sync.effort, resource_link_id=link, sends_role=sends_role)
-            return read_pages(_bare(sheets, sync), rules, on_context=told)
+            return read_pages(_bare(sheets, sync, messages), rules, on_context=told)
 
         def in_force(_: str | None) -> _InForce:
             return _InForce(self.links, _key(sync), self.reader.is_full)
@@ -120,7 +121,7 @@ class LinkReader:
         sync.outcome = UNCHANGED if roster.is_unchanged else COMPLETE
         if not roster.is_unchanged:
             sync.roster_sync_id = sync.sync_id
-        if _is_ignored(roster, course, rules):
+        if True not in messages and _is_whole(roster, course):
             sync.error = IGNORED
 
     def _name(self, sync: Sync, course: Sync, context_id: str) -> None:
@@ -143,10 +144,14 @@ def _key(sync: Sync) -> LinkKey:
     return LinkKey(sync.facts.context_key, sync.resource_link_id or "")
 
 
-def _bare(sheets: Iterator[Sheet], sync: Sync) -> Iterator[Sheet]:
-    """Leave of every member what is stored of a link's: the rest is the course's to tell (E143)."""
+def _bare(sheets: Iterator[Sheet], sync: Sync, messages: set[bool]) -> Iterator[Sheet]:
+    """Leave of every member what is stored of a link's: the rest is the course's to tell (E143).
+
+    Whether pages came with and without a message is noted in *messages*: no mode of privacy hides that.
+    """
     for sheet in sheets:
         sync.pages_read += 1
+        messages.add(sheet.page.has_message)
         members = [_stored(member) for member in sheet.page.members]
         yield sheet._replace(page=replace(sheet.page, members=members), differences_url=None)
 
@@ -165,10 +170,9 @@ def _is_refused(error: LtiRostersError, course: Sync) -> bool:
     return isinstance(error, MalformedError) and error.http_status is not None and error.http_status < 500
 
 
-def _is_ignored(roster: Roster, course: Sync, rules: Rules) -> bool:
-    """Whether this looks like the course's roster once more: everybody, and nobody with a message."""
-    if rules.identity != "keep" or not roster.rows or course.roster is None:
+def _is_whole(roster: Roster, course: Sync) -> bool:
+    """Whether this looks like the course's roster once more: everybody who is on it, and somebody is."""
+    if not roster.rows or course.roster is None:
         return False
     people = {member.user_id for member, _ in roster.rows}
-    whole = {member.user_id for member, _ in course.roster.rows}
-    return people == whole and all(member.message is None for member, _ in roster.rows)
+    return people == {member.user_id for member, _ in course.roster.rows}

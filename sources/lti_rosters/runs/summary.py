@@ -57,6 +57,7 @@ class Journal:
             tally = self.tallies.setdefault(plan.registration.name, Tally())
             tally.contexts = len(plan.entries)
             tally.faults = plan.faults
+            self.warnings += [f"{plan.registration.name}: {told}" for told in plan.warnings]
             if plan.failure is not None and not plan.entries:
                 self._note_failure(plan.registration.name, None, plan.failure)
             if plan.faults:
