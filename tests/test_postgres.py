@@ -378,10 +378,10 @@ def test_credentials_reach_the_models_as_they_reach_the_load(
     )
     postgres.sql(
         database,
-        "CREATE TABLE public.seen (who text, memory text, name text, path text);"
+        "CREATE TABLE public.seen (who text, memory text, name text, path text, waits text);"
         "CREATE FUNCTION public.note() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN"
         " INSERT INTO public.seen VALUES (session_user, current_setting('work_mem'),"
-        " current_setting('application_name'), current_setting('search_path')); END$$;"
+        " current_setting('application_name'), current_setting('search_path'), current_setting('lock_timeout')); END$$;"
         "CREATE EVENT TRIGGER noted ON ddl_command_end WHEN TAG IN ('CREATE TABLE AS', 'CREATE VIEW')"
         " EXECUTE FUNCTION public.note()",
     )
@@ -391,8 +391,8 @@ def test_credentials_reach_the_models_as_they_reach_the_load(
 
     assert (told["error"], told["destination"]) == (None, "campus")
     assert postgres.sql(database, "SELECT active_learners FROM lti.active_learners") == [(1,)]
-    seen = set(postgres.sql(database, "SELECT who, memory, name, path FROM public.seen"))
-    assert seen == {("o'd d", "77MB", "nightly", "nowhere")}
+    seen = set(postgres.sql(database, "SELECT who, memory, name, path, waits FROM public.seen"))
+    assert seen == {("o'd d", "77MB", "nightly", "nowhere", "10min")}  # models wait for no lock for ever
 
 
 def test_what_hinders_the_models_is_told(
