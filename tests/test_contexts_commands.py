@@ -1,5 +1,6 @@
 """`lti-rosters contexts`, `contexts add` and `contexts import`: the catalogue listed, and added to without a loss."""
 
+import io
 import json
 import os
 import threading
@@ -10,22 +11,28 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from commands import catalogued, files, valid
 from lti_rosters.catalogue.catalogue import read_catalogue
 from lti_rosters.catalogue.editing import EditedFile
 from lti_rosters.catalogue.launches import CONTEXT_CLAIM, DEPLOYMENT_CLAIM, NRPS_CLAIM
+from lti_rosters.checks.check import Order as CheckOrder
+from lti_rosters.checks.check import check
+from lti_rosters.checks.text import print_check
 from lti_rosters.cli.main import commands
 from lti_rosters.courses.additions import add
 from lti_rosters.courses.listing import Attempt, Order, list_contexts, state
-from lti_rosters.courses.text import MOST_ROWS
+from lti_rosters.courses.text import MOST_ROWS, print_contexts
 from lti_rosters.errors import ConfigurationError, LtiRostersError, UsageError
 from lti_rosters.reference.platform import member
 from lti_rosters.runs.run import Order as RunOrder
 from lti_rosters.runs.run import run
+from lti_rosters.runs.text import print_result
 from school import School
 
 URL = "https://lms.example.edu/courses/"
+KEY = "SVC-0123456789abcdefSECRET"
 
 
 @pytest.fixture
@@ -154,6 +161,28 @@ def test_a_catalogue_that_cannot_be_read_is_a_fault_of_its_registration(school: 
     assert len(document["contexts"]) == 1
     assert "line 3" in document["registrations"]["canvas"]["catalogue_faults"][0]
     assert school.platform.requests == []
+
+
+@pytest.mark.parametrize("contexts", ["courses.csv", KEY])
+def test_no_command_shows_a_key_in_place_of_a_name(desk: Path, school: School, contexts: str) -> None:
+    """A CSV without a header, or a key where the file is due: neither the text nor the document has it."""
+    (desk / "courses.csv").write_text(f"c1,{KEY}\n", encoding="utf-8")
+    account = {"base_url": "https://hub.example", "api_key": "hub-key"}
+    school.options["canvas"] |= {"provider": "ltiaas", "contexts": contexts, **account}
+    told = Console(file=io.StringIO(), width=200)
+    with school.settings():
+        for document, show in (
+            (list_contexts(Order()), print_contexts),
+            (check(CheckOrder()), print_check),
+            (run(RunOrder(with_models=False, is_dry=True)), print_result),
+        ):
+            assert document["exit_status"] == 4
+            told.print(json.dumps(document), highlight=False)
+            show(document, told, told)
+
+    said = told.file.getvalue()  # type: ignore[attr-defined]
+    assert said.count("not shown") >= 6
+    assert KEY.lower()[:12] not in said.lower()
 
 
 def test_the_text_counts_the_states(desk: Path) -> None:
