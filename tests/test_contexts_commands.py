@@ -194,6 +194,73 @@ def test_the_text_counts_the_states(desk: Path) -> None:
     assert "1 in the catalogue: 1 never." in out
 
 
+def course(registration: str, context_id: str, **more: Any) -> dict[str, Any]:
+    """An item of `contexts`, read last night."""
+    told = {"title": None, "sync_state": "fresh", "members": 12_345, "outcome": "complete"}
+    last = {"last_complete_at": "2026-11-25T02:51:00+00:00", "error_type": None, "error": None}
+    return {"registration": registration, "context_id": context_id, **told, **last, **more}
+
+
+def drawn(*listed: dict[str, Any], width: int = 80) -> list[str]:
+    """The lines of the listing of these courses."""
+    out = Console(file=io.StringIO(), width=width)
+    told = {"contexts": listed, "registrations": {}, "failures": [], "warnings": [], "error": None}
+    totals = {"failed": 0, "too_large": 0, "unavailable": 0}
+    print_contexts({**told, "totals": totals, "is_dry": True}, out, out)
+    return [line.rstrip() for line in out.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+
+
+BROKEN = {
+    "sync_state": "failing",
+    "outcome": "failed",
+    "error_type": "malformed",
+    "error": "canvas: the platform answered with something long, " + "of many words " * 8 + "to its end.",
+}
+
+
+@pytest.mark.parametrize("registrations", [("canvas",), ("canvas", "ltiaas-of-the-whole-faculty")])
+def test_every_column_is_readable_on_80_columns(registrations: tuple[str, ...]) -> None:
+    """Errors are lines below; ids of one beginning stay apart, dates and states are whole, no line is wider."""
+    title, digits = (
+        "An introduction to the botany of the northern hemisphere",
+        "b1946ac92492d2347c6235b4d2611184",
+    )
+    addresses = [f"https://lms.example.edu/api/lti/courses/{number}/names_and_roles" for number in (7, 8)]
+    lines = drawn(
+        *(course(name, f"{number}{digits}", title=title) for number in (1, 2) for name in registrations),
+        *(
+            course(name, address, sync_state="never", title=title)
+            for address in addresses
+            for name in registrations
+        ),
+        course("canvas", "c9", **BROKEN),
+        course("canvas", "c8", error="the launch carries no claim of the roster service", outcome=None),
+    )
+    header = next(line for line in lines if "context_id" in line)
+    at = {name: header.index(name) for name in ("context_id", "title", "sync_state", "members")}
+    rows = lines[lines.index(header) + 1 :][: 4 * len(registrations)]
+
+    assert max(map(len, lines)) <= 80
+    assert header.split() == [
+        *["registration"][: len(registrations) - 1],
+        *("context_id", "title", "sync_state", "members", "last_complete_at"),
+    ]
+    assert len({row[at["context_id"] : at["title"]] for row in rows}) == 4
+    assert {row[at["title"] : at["title"] + 10] for row in rows} == {title[:10]}
+    assert all(" 2026-11-25 02:51" in row and " 12345 " in row for row in rows)
+    told = " ".join(lines[lines.index(header) :])
+    assert "✗ canvas, c9: the platform answered with something long, of many" in told
+    assert "to its end." in told
+    assert "✗ canvas, c8: the launch carries no claim of the roster service" in told
+
+
+def test_a_wide_screen_shows_ids_whole() -> None:
+    """What fits is not shortened, but for what long addresses have in common."""
+    lines = drawn(*(course("canvas", f"{number}" * 40, title="T" * 40) for number in (1, 2)), width=160)
+
+    assert ["1" * 40 in lines[2], "T" * 40 in lines[2], "2" * 40 in lines[3]] == [True] * 3
+
+
 def test_a_long_catalogue_is_not_drawn_whole(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two thousand rows are a table; the count is of all, and --json has them."""
     monkeypatch.setenv("COLUMNS", "200")
