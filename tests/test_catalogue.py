@@ -32,6 +32,7 @@ KEYS = (
     "aB3+/x9Yz0Kq/Tr4w==",
     "host=db password=hunter",
     "postgresql://reader:hunter@db.example/tool",
+    "reader:hunter@db.example",
 )
 
 
@@ -231,7 +232,7 @@ def test_function_that_fails() -> None:
         (b"https://x", "cannot be made of bytes"),
         ("", "empty text"),
         ({"course": 1}, "a table with course"),
-        ({}, "a table with nothing"),
+        ({}, "a table with none"),
         ("{ no json", "not JSON"),
         ("[ no json", "not JSON"),
         ({"query": " ", "url": ":memory:"}, "needs its text"),
@@ -459,7 +460,7 @@ def test_signed_token_as_a_file() -> None:
     assert "eyJ" not in str(caught.value)
 
 
-@pytest.mark.parametrize("form", ["csv", "ids", "parquet", "name"])
+@pytest.mark.parametrize("form", ["csv", "ids", "parquet", "name", "table"])
 @pytest.mark.parametrize("provider", ["nrps", "ltiaas"])
 @pytest.mark.parametrize("key", KEYS)
 def test_a_key_in_place_of_a_name_is_not_told(key: str, provider: str, form: str) -> None:
@@ -469,6 +470,7 @@ def test_a_key_in_place_of_a_name_is_not_told(key: str, provider: str, form: str
         "ids": lambda: {"template": f"{A}/{{course}}", "ids": written("ids.csv", f"x,{key}\n")},
         "parquet": lambda: pa.table({"title": ["T"], key: ["K"]}),
         "name": lambda: key,
+        "table": lambda: {key: "c1", "course": "T"},
     }
     with pytest.raises(ConfigurationError, match="not shown") as caught:
         read(forms[form](), provider)

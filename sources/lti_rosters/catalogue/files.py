@@ -17,7 +17,7 @@ from .entries import ADDRESSES, ALIASES, COLUMNS, HEADERS, JWT, SIGNED, BadRowEr
 
 DELIMITERS = ",;\t"
 LONGEST_NAME = 200  # characters of a file's name in a message
-KEY_LIKE = re.compile(r"-----|^eyJ|://|[A-Za-z0-9+=]{40}")
+KEY_LIKE = re.compile(r"-----|^eyJ|://|:.*@|[A-Za-z0-9+=]{40}")
 SUFFIX = re.compile(r"\.[A-Za-z]{1,8}")
 # Of names without a suffix: digits among letters, a run that no word has, or what a connection is written with.
 KEY_LIKE_BARE = re.compile(r"[A-Za-z][\w+.-]*[0-9]|[0-9][\w+.-]*[A-Za-z]|[A-Za-z0-9+]{20}|[=@]", re.ASCII)
@@ -124,7 +124,7 @@ def ids(name: str, column: str) -> Iterator[Row]:
     wanted = [at for at, cell in enumerate(cells) if cell in (column.lower(), "id", "context_id")]
     if not wanted and len(cells) > 1:
         raise ConfigurationError(
-            f"{name} has the columns {_columns_shown(cells)}; one called {column} is needed."
+            f"{name} has the columns {columns_shown(cells)}; one called {column} is needed."
         )
     at = wanted[0] if wanted else 0
     if not wanted and cells[0]:
@@ -210,7 +210,7 @@ def known_columns(header: Sequence[str], name: str, provider: str) -> dict[int, 
     needed = ADDRESSES[provider]
     if not set(columns.values()) & set(needed):
         raise ConfigurationError(
-            f"{name} has the columns {_columns_shown(found)}; {' or '.join(needed)} is needed.",
+            f"{name} has the columns {columns_shown(found)}; {' or '.join(needed)} is needed.",
             remedy=f"Its first line names the columns: {', '.join(HEADERS[provider])}.",
         )
     if len(set(columns.values())) < len(columns):
@@ -218,7 +218,7 @@ def known_columns(header: Sequence[str], name: str, provider: str) -> dict[int, 
     return columns
 
 
-def _columns_shown(header: Sequence[str]) -> str:
+def columns_shown(header: Sequence[str]) -> str:
     """Return the names in *header* for a message: a file without a header may begin with a key."""
     told = [cell if COLUMN.fullmatch(cell) else "(not shown)" for cell in header[:MOST_COLUMNS] if cell]
     return ", ".join(dict.fromkeys(told)) or "none"

@@ -27,6 +27,7 @@ TOLD = (
     "ParserException",
     "IOException",
 )
+SQLITE = ("pysqlite", "pysqlcipher")  # they make the file that is not there
 LIBPQ = ("postgresql+psycopg2", "postgresql+psycopg")
 PATIENCE = {  # seconds, for a server that does not answer, or no longer
     "connect_timeout": 30,
@@ -110,7 +111,7 @@ def _sqlalchemy(query: str, url: str) -> Iterator[tuple[Sequence[str], Iterator[
             f"the database's driver is not installed ({error.name}).",
             remedy='Install it; for PostgreSQL: pip install "lti-rosters[postgres]"',
         ) from None
-    if engine.dialect.name == "sqlite":
+    if address.get_driver_name() in SQLITE:
         _check_sqlite(*engine.dialect.create_connect_args(address))
     with engine.connect() as connection:
         # A cursor of the server's, where it has them: a catalogue may be long.

@@ -105,9 +105,8 @@ def table_of(
     left, the widest giving first.
     """
     table = Table(
-        title=title,
+        title=Text(plain(title), style="bold"),
         title_justify="left",
-        title_style="bold",
         box=None,
         pad_edge=False,
         padding=(0, GAP, 0, 0),
