@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,16 @@ DEPLOYMENT = "https://purl.imsglobal.org/spec/lti/claim/deployment_id"
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2ln"
 LINK = "https://purl.imsglobal.org/spec/lti/claim/resource_link"
 WHERE = 'registration "canvas"'
+KEYS = (
+    "SVC-0123456789abcdefSECRET",
+    "0123456789ABCDEF",
+    "abcdefghijklmnopqrstuvwxyz",
+    "SERV.kl3.Mn4Op5",
+    "aB3+/x9Yz0Kq/Tr4w==",
+    "host=db password=hunter",
+    "postgresql://reader:hunter@db.example/tool",
+    "reader:hunter@db.example",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -221,7 +232,7 @@ def test_function_that_fails() -> None:
         (b"https://x", "cannot be made of bytes"),
         ("", "empty text"),
         ({"course": 1}, "a table with course"),
-        ({}, "a table with nothing"),
+        ({}, "a table with none"),
         ("{ no json", "not JSON"),
         ("[ no json", "not JSON"),
         ({"query": " ", "url": ":memory:"}, "needs its text"),
@@ -298,7 +309,7 @@ def test_csv_quote_without_end() -> None:
     [
         ("", "columns none; memberships_url is needed"),
         ("course_id,title\n1,x\n", "columns course_id, title; memberships_url is needed"),
-        (f"{A}\n{B}\n", "columns none; memberships_url is needed"),
+        (f"{A}\n{B}\n", r"columns \(not shown\); memberships_url is needed"),
         ("memberships_url,context_memberships_url\n", "one column twice"),
         ("context_id,service_key\n1,x\n", "memberships_url is needed"),
         (b"memberships_url,title\nhttps://x.example/,caf\xe9\n", r"not UTF-8 \(line 2\)"),
@@ -447,6 +458,46 @@ def test_signed_token_as_a_file() -> None:
         read(JWT)
 
     assert "eyJ" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["csv", "ids", "parquet", "name", "table"])
+@pytest.mark.parametrize("provider", ["nrps", "ltiaas"])
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_in_place_of_a_name_is_not_told(key: str, provider: str, form: str) -> None:
+    """Where a column's or a file's name is due stands a key: whatever is told of it, not its text."""
+    forms: dict[str, Any] = {
+        "csv": lambda: written("keys.csv", f"c1,{key}\nc2,{key}\n"),
+        "ids": lambda: {"template": f"{A}/{{course}}", "ids": written("ids.csv", f"x,{key}\n")},
+        "parquet": lambda: pa.table({"title": ["T"], key: ["K"]}),
+        "name": lambda: key,
+        "table": lambda: {key: "c1", "course": "T"},
+    }
+    with pytest.raises(ConfigurationError, match="not shown") as caught:
+        read(forms[form](), provider)
+
+    told = str(caught.value).lower()
+    assert key.lower()[:8] not in told
+    assert form != "csv" or ("ltik" in told) == (provider == "ltiaas")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "courses.csv",
+        "lists/Autumn-2024_v2.csv",
+        "/srv/lms2/kurse 2024.jsonl",
+        "courses",
+        "./lists/names_and_roles",
+        "2024/10/courses",
+        "0123456789abcdef.parquet",
+    ],
+)
+def test_a_files_name_is_told(name: str) -> None:
+    """What is called like a file is named where it is missing."""
+    with pytest.raises(ConfigurationError) as caught:
+        read(name)
+
+    assert f"There is no file {name} (" in str(caught.value)
 
 
 def test_token_that_is_no_launch() -> None:

@@ -108,14 +108,54 @@ def test_ids_of_databases_are_read_as_text(tmp_path: Path) -> None:
 
 
 def test_a_query_writes_nothing(tmp_path: Path) -> None:
-    """A DuckDB file is opened to be read only, and one that is missing is not made."""
+    """A DuckDB file is opened to be read only."""
     setting = as_duckdb(tmp_path)
-    for query, url in (("drop table launches", setting["url"]), (SELECT, str(tmp_path / "missing.duckdb"))):
-        with pytest.raises(ConfigurationError, match="database of the catalogue failed"):
-            read({"query": query, "url": url})
+    with pytest.raises(ConfigurationError, match="database of the catalogue failed"):
+        read({"query": "drop table launches", "url": setting["url"]})
 
-    assert not (tmp_path / "missing.duckdb").exists()
     assert len(read(setting).entries) == 2
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///{}",
+        "sqlite+pysqlite:///{}",
+        "sqlite:///file:{}?uri=true",
+        "sqlite:///file://{}?mode=rwc&uri=true",
+        "duckdb:///{}",
+        "{}.duckdb",
+    ],
+)
+def test_a_mistyped_file_is_not_made(url: str, tmp_path: Path) -> None:
+    """Neither SQLite nor DuckDB leaves an empty database where the catalogue's should be: it is told."""
+    with pytest.raises(ConfigurationError, match=r"there is no database .*toool.*:///"):
+        read({"query": SELECT, "url": url.format(tmp_path / "toool")})
+
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true", "duckdb:"]
+)
+def test_a_database_in_memory_needs_no_file(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked as it is, and nothing is made."""
+    monkeypatch.chdir(tmp_path)
+    (entry,) = read({"query": f"select '{BASE}1' as memberships_url", "url": url}).entries
+
+    assert (entry.memberships_url, [*tmp_path.iterdir()]) == (f"{BASE}1", [])
+
+
+def test_sqlite_files_by_uri_are_read(tmp_path: Path) -> None:
+    """A name that SQLite takes for a URI is looked for as one, its escapes read."""
+    made = as_sqlite(tmp_path)
+    (tmp_path / "tool.db").rename(tmp_path / "a tool.db")
+
+    assert (
+        len(read({**made, "url": f"sqlite:///file:{tmp_path}/a%2520tool.db?mode=ro&uri=true"}).entries) == 2
+    )
 
 
 @pytest.mark.parametrize(

@@ -430,16 +430,27 @@ def test_nothing_secret_is_shown(faulty: tuple[Fault, Clinic]) -> None:
 
 
 def test_an_account_and_a_platform_side_by_side(at: Clinic, tool_key: SigningKey) -> None:
-    """One table with the steps of both; a broken account leaves the platform as it is, exit 3."""
+    """A table for each with its steps' whole names; a broken account leaves the platform as it is, exit 3."""
     from test_check import clinic as of_platform
 
     wrong_key(at)
     with of_platform(tool_key) as platform:
-        told = at.check(replace(platform.registration, name="canvas"))
+        told = at.check(
+            replace(platform.registration, name="canvas"),
+            replace(platform.registration, name="the-canvas-of-the-faculty-of-mathematics"),
+        )
 
+    lines = shown(told).splitlines()
     assert (states(told)["api_key"], states(told, "canvas")["roster"]) == ("failed", "ok")
     assert told["exit_status"] == 3
-    assert max(map(len, shown(told).splitlines())) <= 80
+    assert max(map(len, lines)) <= 80
+    headers = [line.split()[1:] for line in lines if line.startswith("registration")]
+    of_both = ["roster", "link", "clock"]
+    assert headers == [
+        ["settings", "API", "key", "keys", "service", *of_both],
+        ["settings", "key", "JWKS", "token", "scope", *of_both],
+    ]
+    assert [line[:12] for line in lines[3:5]] == ["canvas      ", "the-canvas-o"]
 
 
 def test_the_command_shows_no_key(school: School, tool_key: SigningKey) -> None:

@@ -1,5 +1,6 @@
 """`lti-rosters contexts`, `contexts add` and `contexts import`: the catalogue listed, and added to without a loss."""
 
+import io
 import json
 import os
 import threading
@@ -10,22 +11,28 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from commands import catalogued, files, valid
 from lti_rosters.catalogue.catalogue import entries_of, read_catalogue
 from lti_rosters.catalogue.editing import EditedFile
 from lti_rosters.catalogue.launches import CONTEXT_CLAIM, DEPLOYMENT_CLAIM, NRPS_CLAIM
+from lti_rosters.checks.check import Order as CheckOrder
+from lti_rosters.checks.check import check
+from lti_rosters.checks.text import print_check
 from lti_rosters.cli.main import commands
 from lti_rosters.courses.additions import add
 from lti_rosters.courses.listing import Attempt, Order, list_contexts, state
-from lti_rosters.courses.text import MOST_ROWS
+from lti_rosters.courses.text import MOST_ROWS, print_contexts
 from lti_rosters.errors import ConfigurationError, LtiRostersError, UsageError
 from lti_rosters.reference.platform import member
 from lti_rosters.runs.run import Order as RunOrder
 from lti_rosters.runs.run import run
+from lti_rosters.runs.text import print_result
 from school import School
 
 URL = "https://lms.example.edu/courses/"
+KEY = "SVC-0123456789abcdefSECRET"
 
 
 @pytest.fixture
@@ -156,6 +163,28 @@ def test_a_catalogue_that_cannot_be_read_is_a_fault_of_its_registration(school: 
     assert school.platform.requests == []
 
 
+@pytest.mark.parametrize("contexts", ["courses.csv", KEY])
+def test_no_command_shows_a_key_in_place_of_a_name(desk: Path, school: School, contexts: str) -> None:
+    """A CSV without a header, or a key where the file is due: neither the text nor the document has it."""
+    (desk / "courses.csv").write_text(f"c1,{KEY}\n", encoding="utf-8")
+    account = {"base_url": "https://hub.example", "api_key": "hub-key"}
+    school.options["canvas"] |= {"provider": "ltiaas", "contexts": contexts, **account}
+    told = Console(file=io.StringIO(), width=200)
+    with school.settings():
+        for document, show in (
+            (list_contexts(Order()), print_contexts),
+            (check(CheckOrder()), print_check),
+            (run(RunOrder(with_models=False, is_dry=True)), print_result),
+        ):
+            assert document["exit_status"] == 4
+            told.print(json.dumps(document), highlight=False)
+            show(document, told, told)
+
+    said = told.file.getvalue()  # type: ignore[attr-defined]
+    assert said.count("not shown") >= 6
+    assert KEY.lower()[:12] not in said.lower()
+
+
 def test_the_text_counts_the_states(desk: Path) -> None:
     """A table, and a line that counts."""
     (desk / "courses.csv").write_text(f"memberships_url,title\n{URL}1,Botany\n", encoding="utf-8")
@@ -163,6 +192,73 @@ def test_the_text_counts_the_states(desk: Path) -> None:
 
     assert "Botany" in out
     assert "1 in the catalogue: 1 never." in out
+
+
+def course(registration: str, context_id: str, **more: Any) -> dict[str, Any]:
+    """An item of `contexts`, read last night."""
+    told = {"title": None, "sync_state": "fresh", "members": 12_345, "outcome": "complete"}
+    last = {"last_complete_at": "2026-11-25T02:51:00+00:00", "error_type": None, "error": None}
+    return {"registration": registration, "context_id": context_id, **told, **last, **more}
+
+
+def drawn(*listed: dict[str, Any], width: int = 80) -> list[str]:
+    """The lines of the listing of these courses."""
+    out = Console(file=io.StringIO(), width=width)
+    told = {"contexts": listed, "registrations": {}, "failures": [], "warnings": [], "error": None}
+    totals = {"failed": 0, "too_large": 0, "unavailable": 0}
+    print_contexts({**told, "totals": totals, "is_dry": True}, out, out)
+    return [line.rstrip() for line in out.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+
+
+BROKEN = {
+    "sync_state": "failing",
+    "outcome": "failed",
+    "error_type": "malformed",
+    "error": "canvas: the platform answered with something long, " + "of many words " * 8 + "to its end.",
+}
+
+
+@pytest.mark.parametrize("registrations", [("canvas",), ("canvas", "ltiaas-of-the-whole-faculty")])
+def test_every_column_is_readable_on_80_columns(registrations: tuple[str, ...]) -> None:
+    """Errors are lines below; ids of one beginning stay apart, dates and states are whole, no line is wider."""
+    title, digits = (
+        "An introduction to the botany of the northern hemisphere",
+        "b1946ac92492d2347c6235b4d2611184",
+    )
+    addresses = [f"https://lms.example.edu/api/lti/courses/{number}/names_and_roles" for number in (7, 8)]
+    lines = drawn(
+        *(course(name, f"{number}{digits}", title=title) for number in (1, 2) for name in registrations),
+        *(
+            course(name, address, sync_state="never", title=title)
+            for address in addresses
+            for name in registrations
+        ),
+        course("canvas", "c9", **BROKEN),
+        course("canvas", "c8", error="the launch carries no claim of the roster service", outcome=None),
+    )
+    header = next(line for line in lines if "context_id" in line)
+    at = {name: header.index(name) for name in ("context_id", "title", "sync_state", "members")}
+    rows = lines[lines.index(header) + 1 :][: 4 * len(registrations)]
+
+    assert max(map(len, lines)) <= 80
+    assert header.split() == [
+        *["registration"][: len(registrations) - 1],
+        *("context_id", "title", "sync_state", "members", "last_complete_at"),
+    ]
+    assert len({row[at["context_id"] : at["title"]] for row in rows}) == 4
+    assert {row[at["title"] : at["title"] + 10] for row in rows} == {title[:10]}
+    assert all(" 2026-11-25 02:51" in row and " 12345 " in row for row in rows)
+    told = " ".join(lines[lines.index(header) :])
+    assert "✗ canvas, c9: the platform answered with something long, of many" in told
+    assert "to its end." in told
+    assert "✗ canvas, c8: the launch carries no claim of the roster service" in told
+
+
+def test_a_wide_screen_shows_ids_whole() -> None:
+    """What fits is not shortened, but for what long addresses have in common."""
+    lines = drawn(*(course("canvas", f"{number}" * 40, title="T" * 40) for number in (1, 2)), width=160)
+
+    assert ["1" * 40 in lines[2], "T" * 40 in lines[2], "2" * 40 in lines[3]] == [True] * 3
 
 
 def test_a_long_catalogue_is_not_drawn_whole(school: School, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,15 @@ from replies import body, pages
 
 from fake_ltiaas import FakeLtiaas
 from lti_rosters import LtiRostersError, lti_rosters, read_members, stream_members
-from lti_rosters.errors import ConfigurationError, NotFoundError, TooLargeError, UnreachableError
+from lti_rosters.catalogue.launches import CONTEXT_CLAIM, LINK_CLAIM, NRPS_CLAIM
+from lti_rosters.errors import (
+    ConfigurationError,
+    MalformedError,
+    NotFoundError,
+    RefusedError,
+    TooLargeError,
+    UnreachableError,
+)
 from lti_rosters.keys.signing import SigningKey, private_pem, public_jwk
 from lti_rosters.privacy.protector import Mac, Protector
 from lti_rosters.reference.platform import MOODLE, Course, ReferencePlatform, member
@@ -59,6 +67,91 @@ def test_a_course_is_a_table(school: School) -> None:
     assert by_row["user_id"].to_pylist() == ["ann"]
     assert (link["user_id"].to_pylist(), link["message"][0].is_valid) == (["ann"], True)
     assert not (Path(school.directory) / ".lti_rosters").exists()
+
+
+COURSES: dict[str, Callable[[str], Any]] = {
+    "url": lambda url: url,
+    "row": lambda url: {"memberships_url": url, "resource_link_id": "r2"},
+    "launch": lambda url: {LINK_CLAIM: {"id": "r2"}, NRPS_CLAIM: {"context_memberships_url": url}},
+    "context id": lambda _: "c1",
+    "number": lambda _: 7,
+}
+
+
+@pytest.mark.parametrize("form", COURSES)
+def test_the_link_that_is_asked_for_wins(school: School, form: str) -> None:
+    """Whatever link the course names; without one it is the course, whole or page by page."""
+    key = "7" if form == "number" else "c1"
+    school.add(key, ["ann", "ben"], links={"r1": ["ann"], "r2": ["ben"]})
+    (url,) = school.urls()
+    course = COURSES[form](url)
+    school.options["canvas"]["contexts"] = [launch_of(key, url)]
+    with school.settings():
+        whole = [
+            read_members("canvas", course, resource_link_id="r1"),
+            read_members("canvas", course),
+        ]
+        asked = [dict(exchange.query).get("rlid") for exchange in school.platform.roster_requests]
+        paged = [
+            *stream_members("canvas", course, resource_link_id="r1"),
+            *stream_members("canvas", course),
+        ]
+
+    for tables in (whole, paged):
+        assert [table["user_id"].to_pylist() for table in tables] == [["ann"], ["ann", "ben"]]
+    assert asked == [None, "r1", None]
+
+
+def launch_of(context_id: str, url: str) -> dict[str, Any]:
+    """The claims of a launch of the link r2."""
+    service = {"context_memberships_url": url}
+    return {CONTEXT_CLAIM: {"id": context_id}, LINK_CLAIM: {"id": "r2"}, NRPS_CLAIM: service}
+
+
+def test_a_link_fails_of_what_its_course_failed_of(school: School) -> None:
+    """A link that is not asked for raises the leaf of its course, and one that is refused its own."""
+    school.add("c1", ["ann"], script=lambda _: body("", 401))
+    school.add("c2", ["ann"], links={"r1": None})
+    gone, there = school.urls()
+    with school.settings():
+        for url, link, leaf in ((gone, "r1", RefusedError), (there, "r9", MalformedError)):
+            with pytest.raises(leaf):
+                read_members("canvas", url, resource_link_id=link)
+
+
+@pytest.mark.parametrize(
+    ("course", "link", "told"),
+    [
+        ("c9", None, "no such context_id"),
+        (9, None, "no such context_id"),
+        (None, None, "the course is empty"),
+        (" ", None, "the course is empty"),
+        (True, None, "the course is true or false"),
+        (["c1"], None, "the course is a list"),
+        ("c1", " ", "resource_link_id is empty"),
+        ("c1", 1.5, "resource_link_id is float"),
+    ],
+)
+def test_a_course_that_is_none_is_told(school: School, course: Any, link: Any, told: str) -> None:
+    """Before anything is asked: neither another course nor the whole one is read in its place."""
+    school.add("c1", ["ann"])
+    school.options["canvas"]["contexts"] = [launch_of("c1", school.urls()[0])]
+    with school.settings():
+        for read in (read_members, lambda *given, **more: list(stream_members(*given, **more))):
+            with pytest.raises(ConfigurationError, match=told):
+                read("canvas", course, resource_link_id=link)
+
+    assert school.platform.requests == []
+
+
+def test_a_bad_row_elsewhere_keeps_no_course_from_being_found(school: School) -> None:
+    """A course is found by its id beside rows that cannot be read; where it is not, these are told."""
+    school.add("c1", ["ann"])
+    school.options["canvas"]["contexts"] = ["no address", launch_of("c1", school.urls()[0])]
+    with school.settings():
+        assert read_members("canvas", "c1").num_rows == 1
+        with pytest.raises(ConfigurationError, match="entry 1"):
+            read_members("canvas", "c2")
 
 
 def test_a_stream_comes_page_by_page(school: School) -> None:
@@ -147,7 +240,8 @@ def bare(tmp_path: Path, tool_key: SigningKey) -> Iterator[Path]:
 def moodle(tool_key: SigningKey) -> Iterator[ReferencePlatform]:
     """A Moodle with the course 2, that knows the tool as the README's example has it."""
     with ReferencePlatform(MOODLE, client_id="aBcDeFgHiJkLmNo", tool_keys=[public_jwk(tool_key)]) as platform:
-        platform.add(Course("2", members=people(["ann", "ben", member("tom", ["Instructor"])])))
+        members = people(["ann", "ben", member("tom", ["Instructor"])])
+        platform.add(Course("2", members=members, links={"r1": ["ben"]}))
         yield platform
 
 
@@ -187,9 +281,12 @@ def test_an_ltiaas_account_comes_as_arguments(moodle: ReferencePlatform, tool_ke
         account = {"base_url": hub.origin, "api_key": hub.api_key}
         table = read_members("acme", {"service_key": "SERV-2"}, **account)
         pages_ = list(stream_members("acme", {"service_key": "SERV-2"}, **account, role="Instructor"))
+        launch = {"launch": {"resourceLink": {"id": "r9"}}, "services": {"serviceKey": "SERV-2"}}
+        link = read_members("acme", launch, resource_link_id="r1", **account)
 
     assert table["user_id"].to_pylist() == ["ann", "ben", "tom"]
     assert [page["user_id"].to_pylist() for page in pages_] == [["tom"]]
+    assert link["user_id"].to_pylist() == ["ben"]
 
 
 @pytest.mark.usefixtures("bare")

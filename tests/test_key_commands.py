@@ -338,6 +338,32 @@ def test_what_is_wrong_with_a_key_set_is_said(name: str, tool_key: SigningKey, n
     assert any(says in what for what in faults), faults
 
 
+@pytest.mark.parametrize(
+    ("kid", "told", "remedy"),
+    [
+        ("old", "There: old.", "The same key is there as old: publish it anew, or set key_id to that."),
+        (
+            None,
+            "There: one without a kid.",
+            "The same key is there without a kid, where no platform finds it.",
+        ),
+        ("<b>", "There: one with an odd kid.", "The same key is there under another kid, where no platform"),
+    ],
+)
+def test_the_same_key_under_another_name(tool_key: SigningKey, kid: Any, told: str, remedy: str) -> None:
+    """Only a name that can be set is offered to be; else the key has to be published under its own."""
+    published = {name: value for name, value in public_jwk(tool_key).items() if name != "kid"}
+    if kid is not None:
+        published["kid"] = kid
+
+    fault, *_ = judged({"keys": [published]}, tool_key)
+
+    assert fault.what.endswith(told)
+    assert fault.remedy.startswith(remedy)
+    assert ("set key_id" in fault.remedy) == (kid == "old")
+    assert ("`lti-rosters jwks`" in fault.remedy) == (kid != "old")
+
+
 def test_what_only_some_platforms_mind_is_no_fault(tool_key: SigningKey) -> None:
     """Another media type, a key without a kid, an entry that is no key."""
     document = {"keys": [public_jwk(tool_key), {"kty": "EC", "x": "AQ"}, "text"]}

@@ -285,6 +285,17 @@ def test_ways_to_authenticate(school: School, hub: FakeLtiaas, way: str) -> None
     assert "limit" in str(hub.requests[0].query)
 
 
+def test_max_members_with_a_role_through_ltiaas(school: School, hub: FakeLtiaas) -> None:
+    """Who is stored and not asked for is not counted."""
+    del hub
+    school.catalogue["hub"] = [{"service_key": "SERV-c1"}]
+    school.run()
+    school.options["hub"]["max_members"] = 2
+
+    assert school.run(role="instructor").outcomes == {"c1": "complete"}
+    assert school.run().outcomes == {"c1": "too_large"}
+
+
 HEADER = "INVALID_LTIK_AUTH_AUTHORIZATION_HEADER"
 CODES = {
     HEADER: (401, "failed", "refused"),

@@ -1,7 +1,7 @@
 """One course read from Python, without a pipeline: whole as an Arrow table, or page by page."""
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from os import PathLike, fspath
@@ -9,8 +9,9 @@ from typing import Any
 
 from pyarrow import Table
 
+from .catalogue.entries import BadRowError, ContextEntry, text_of
 from .errors import ConfigurationError, LtiRostersError
-from .rosters.harvest import Harvest, plans
+from .rosters.harvest import Harvest, Plan, plans
 from .rosters.roster import on_roster
 from .rosters.streaming import stream
 from .rosters.sync import READ, Sync
@@ -37,9 +38,9 @@ def read_members(
     Args:
         registration: The name of the registration in dlt's configuration, or any name where its settings are given
             here.
-        course: Its memberships URL, a row of a catalogue (a mapping), or a `context_id` that stands in the
-            registration's own catalogue.
-        resource_link_id: Read who reaches this link instead; `message` is filled then.
+        course: Its memberships URL, a row of a catalogue (a mapping: columns, the claims of a launch, an ID token of
+            LTIAAS), or a `context_id`, as text or number, that stands in the registration's own catalogue.
+        resource_link_id: Read who reaches this link instead, whatever link *course* names; `message` is filled then.
         suppressed: The `person_mac` of people to leave out, as `suppressions` of the raw dataset has them of this
             registration. No destination is looked at here, so nobody else keeps erased people out.
         settings: Settings of the registration (`issuer`, `client_id`, `token_url`, `private_key`, …; of an LTIAAS
@@ -49,10 +50,10 @@ def read_members(
     Raises:
         LtiRostersError: As the leaf that says why there is no complete roster; nothing is returned then.
     """
-    harvest = _harvest(registration, course, resource_link_id, suppressed, settings)
-    syncs = list(harvest.syncs())
-    (sync,) = [sync for sync in syncs if sync.resource_link_id == resource_link_id] or syncs[-1:]
-    return member_table(registration, sync.facts.context_id, _members(sync))
+    link = _text(resource_link_id, "resource_link_id")
+    syncs = list(_harvest(registration, course, link, suppressed, settings).syncs())
+    (sync,) = [sync for sync in syncs if sync.resource_link_id == link]
+    return member_table(registration, sync.facts.context_id, _members(sync, syncs))
 
 
 def stream_members(
@@ -71,18 +72,20 @@ def stream_members(
     Raises:
         LtiRostersError: As `read_members`, at whatever page it happens.
     """
-    harvest = _harvest(registration, course, resource_link_id, suppressed, settings)
+    link = _text(resource_link_id, "resource_link_id")
+    harvest = _harvest(registration, course, link, suppressed, settings)
     (plan,) = harvest.made
     with ExitStack() as stack:
         reader = harvest.reader(plan, stack)
-        for page, context_id in stream(reader, plan.entries[0], resource_link_id):
+        for page, context_id in stream(reader, plan.entries[0], link):
             yield member_table(registration, context_id, on_roster(page.members, reader.rules().role))
 
 
 def _harvest(
     registration: str, course: Any, link: str | None, suppressed: Collection[str], arguments: dict[str, Any]
 ) -> Harvest:
-    row = _row(course, link)
+    row = _row(course)
+    context_id = None if row is not None else _text("" if course is None else course, "the course")
     contexts = None if row is None else {registration: [row]}
     options, given = _sorted(registration, arguments)
     settings = read_settings(contexts=contexts, overrides=options, only=[registration], given=given)
@@ -93,17 +96,9 @@ def _harvest(
     (plan,) = plans(settings)
     if plan.failure is not None:
         raise plan.failure
-    if plan.faults:
-        raise ConfigurationError(plan.faults[0])
-    if row is None:
-        plan.entries = [entry for entry in plan.entries if entry.context_id == str(course)][:1]
-        plan.links = {entry: _links(entry, link) for entry in plan.entries}
-    if not plan.entries:
-        raise ConfigurationError(
-            "the catalogue has no such context_id.",
-            where=registration,
-            remedy="Give its memberships URL, or a row of a catalogue.",
-        )
+    entry = _entry(plan, context_id)
+    plan.entries = [entry]
+    plan.links = {entry: [] if link is None else [replace(entry, resource_link_id=link)]}
     ledger = Ledger(suppressed={registration: set(suppressed)})
     return Harvest([plan], ledger, threading.Event(), identity=settings.handling)
 
@@ -127,19 +122,47 @@ def _sorted(registration: str, arguments: dict[str, Any]) -> tuple[dict[str, Any
     return options, of_all
 
 
-def _row(course: Any, link: str | None) -> Any:
+def _row(course: Any) -> Any:
     """The row that *course* is, or None for an id to be found in the catalogue."""
-    if isinstance(course, str) and not course.lower().startswith(("https://", "http://")):
+    if isinstance(course, str) and course.strip().lower().startswith(("https://", "http://")):
+        return {"memberships_url": course}
+    return dict(course) if isinstance(course, Mapping) else None
+
+
+def _text(given: Any, what: str) -> str | None:
+    """The id *given* as text, None for none; raises ConfigurationError for what is no id: it asks for nobody."""
+    if given is None:
         return None
-    row = {"memberships_url": course} if isinstance(course, str) else dict(course)
-    return row if link is None else {**row, "resource_link_id": link}
+    try:
+        text = text_of(given, what)
+    except BadRowError as error:
+        raise ConfigurationError(str(error)) from None
+    if text is None:
+        raise ConfigurationError(f"{what} is empty.")
+    return text
 
 
-def _links(entry: Any, link: str | None) -> list[Any]:
-    return [] if link is None else [replace(entry, resource_link_id=link)]
+def _entry(plan: Plan, context_id: str | None) -> ContextEntry:
+    """The entry of *context_id* in the catalogue of *plan*; without one the only entry that there is."""
+    entries = [entry for entry in plan.entries if context_id in (None, entry.context_id)]
+    if entries:
+        return entries[0]
+    if plan.faults:
+        raise ConfigurationError(plan.faults[0], where=plan.registration.name)
+    raise ConfigurationError(
+        "the catalogue has no such context_id.",
+        where=plan.registration.name,
+        remedy="Give its memberships URL, or a row of a catalogue.",
+    )
 
 
-def _members(sync: Sync) -> list[Any]:
+def _members(sync: Sync, syncs: Sequence[Sync]) -> list[Any]:
+    """Who is on the roster of *sync*; a link that was not asked for failed of what its course did."""
     if sync.outcome not in READ or sync.roster is None:
-        raise sync.failure or LtiRostersError(sync.error or "the roster was not read.", where=sync.where)
+        failures = [each.failure for each in (sync, *syncs) if each.failure is not None]
+        raise (
+            failures[0]
+            if failures
+            else LtiRostersError(sync.error or "the roster was not read.", where=sync.where)
+        )
     return [member for member, _ in sync.roster.rows]

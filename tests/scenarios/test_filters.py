@@ -178,6 +178,25 @@ def test_max_members_bounds_who_has_the_role(school: School, manner: Manner) -> 
     assert school.members("c1") == {"tom", "ada"}
 
 
+@pytest.mark.parametrize("manner", [OPEN_EDX, TAO], ids=lambda manner: manner.name)
+def test_max_members_counts_nobody_whom_the_filter_leaves_out(school: School, manner: Manner) -> None:
+    """A course and a link stored whole before: the twenty learners stay, and are not what is bounded."""
+    school.platforms.clear()
+    lms = school.open("lms", manner, use_differences=True)
+    course = lms.add(Course("c1", members=[*crowd(20), TOM, ADA], links={"r1": None}))
+    school.catalogue["lms"] = [{"memberships_url": lms.memberships_url("c1"), "resource_link_id": "r1"}]
+    school.run()
+    school.options["lms"]["max_members"] = 3
+    course.members.append(TIM)
+    first = school.run(role="instructor")
+    course.members.append(member("kim", [f"{MEMBERSHIP}#Instructor"]))
+    second = school.run(role="instructor")
+
+    assert (first.outcomes, first.links["r1"].outcome) == ({"c1": "complete"}, "complete")
+    assert (second.outcomes, second.links["r1"].outcome) == ({"c1": "too_large"}, "too_large")
+    assert len(school.members("c1")) == 23
+
+
 def test_a_change_of_filter_stands_in_the_history(school: School) -> None:
     """Learner, none, Learner, Instructor: each brings a roster of its own, and none loses anybody."""
     school.add("c1", [ANN, TOM])

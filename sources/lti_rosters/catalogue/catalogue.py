@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import ConfigurationError
 from .columnar import PARQUET, frame_rows, is_frame, parquet_rows
 from .entries import BadRowError, ContextEntry, Sender, entry, is_row
-from .files import Row, check_file, counted, file_rows, is_blank, json_rows
+from .files import Row, check_file, columns_shown, counted, file_rows, is_blank, json_rows
 from .launches import foreign, is_launch, read_launch
 from .ltiaas import check_provider, is_id_token, of_one_platform, read_id_token
 from .query import check_query, query_rows
@@ -191,8 +191,9 @@ def _mapping_form(table: Mapping[Any, Any]) -> Any:
         return table
     if is_row(table) or is_launch(table) or is_id_token(table):
         return [table]
-    known = ", ".join(sorted(str(name) for name in table)[:10]) or "nothing"
-    raise ConfigurationError(f"A catalogue cannot be made of a table with {known}.", remedy=FORMS)
+    raise ConfigurationError(
+        f"A catalogue cannot be made of a table with {columns_shown(sorted(map(str, table)))}.", remedy=FORMS
+    )
 
 
 def _rows(setting: Any, provider: str) -> Iterator[Row]:

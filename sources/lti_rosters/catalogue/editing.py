@@ -15,14 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError
-from .entries import ALIASES, COLUMNS, BadRowError
+from .entries import ALIASES, COLUMNS, HEADERS, BadRowError
 from .files import JSON_SUFFIXES, csv_spans, delimiter_of
 
 CSV_SUFFIXES = (".csv", ".tsv", ".txt", "")
-NEW_HEADER = {
-    "nrps": ("memberships_url", "context_id", "label", "title", "resource_link_id"),
-    "ltiaas": ("context_id", "service_key", "ltik", "label", "title", "resource_link_id"),
-}
 BOM = "\ufeff"
 
 
@@ -111,7 +107,7 @@ class CsvRows:
                 self._cells.append(record)
             self._pieces.append("".join(lines[start:end]))
         if not self._cells:
-            self._add(list(NEW_HEADER[provider]))
+            self._add(list(HEADERS[provider]))
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add *row*; a column that the header lacks is added to it."""

@@ -18,6 +18,10 @@ ADDRESSES = {
     "nrps": (URL,),
     "ltiaas": ("service_key", "ltik", URL),
 }  # by provider: one of them finds the roster
+HEADERS = {
+    "nrps": (URL, "context_id", "label", "title", "resource_link_id"),
+    "ltiaas": ("context_id", "service_key", "ltik", "label", "title", "resource_link_id"),
+}  # by provider: the columns of a new file
 CLAIMS = (
     "https://purl.imsglobal.org/spec/lti",
     "http://purl.imsglobal.org/spec/lti",

@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import ConfigurationError
-from .entries import ADDRESSES, ALIASES, COLUMNS, JWT, SIGNED, BadRowError
+from .entries import ADDRESSES, ALIASES, COLUMNS, HEADERS, JWT, SIGNED, BadRowError
 
 DELIMITERS = ",;\t"
 LONGEST_NAME = 200  # characters of a file's name in a message
-KEY_LIKE = re.compile(r"-----|^eyJ|[A-Za-z0-9+=]{40}")
+KEY_LIKE = re.compile(r"-----|^eyJ|://|:.*@|[A-Za-z0-9+=]{40}")
+SUFFIX = re.compile(r"\.[A-Za-z]{1,8}")
+# Of names without a suffix: digits among letters, a run that no word has, or what a connection is written with.
+KEY_LIKE_BARE = re.compile(r"[A-Za-z][\w+.-]*[0-9]|[0-9][\w+.-]*[A-Za-z]|[A-Za-z0-9+]{20}|[=@]", re.ASCII)
+COLUMN = re.compile(r"[a-z]{1,14}([_ ][a-z]{1,14}){0,3}")  # what a column is called, and no key
+MOST_COLUMNS = 20  # in a message
 LONGEST_CELL = 1_000_000  # characters
 BOM = b"\xef\xbb\xbf"
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
@@ -35,9 +40,7 @@ def check_file(name: str) -> Path:
         )
     try:
         if path.is_dir():
-            raise ConfigurationError(
-                f"{_shown(name)} is a directory.", remedy="Give a CSV, JSONL or Parquet file."
-            )
+            raise ConfigurationError(f"{name} is a directory.", remedy="Give a CSV, JSONL or Parquet file.")
         if not path.exists():
             raise ConfigurationError(
                 f"There is no file {_shown(name)} (looked for in {Path.cwd()}).",
@@ -51,6 +54,8 @@ def check_file(name: str) -> Path:
 def _shown(name: str) -> str:
     """Return *name* for a message unless it may be a key, pasted where a file's name is due."""
     is_name = len(name) <= LONGEST_NAME and name.isprintable() and not KEY_LIKE.search(name)
+    if is_name and not SUFFIX.fullmatch(Path(name).suffix):
+        is_name = not any(KEY_LIKE_BARE.search(part) for part in Path(name).parts)
     return name if is_name else f"of that name ({len(name)} characters, not shown)"
 
 
@@ -118,7 +123,9 @@ def ids(name: str, column: str) -> Iterator[Row]:
     cells = [cell.strip().lower() for cell in header] if isinstance(header, list) else [""]
     wanted = [at for at, cell in enumerate(cells) if cell in (column.lower(), "id", "context_id")]
     if not wanted and len(cells) > 1:
-        raise ConfigurationError(f"{name} has the columns {', '.join(cells)}; one called {column} is needed.")
+        raise ConfigurationError(
+            f"{name} has the columns {columns_shown(cells)}; one called {column} is needed."
+        )
     at = wanted[0] if wanted else 0
     if not wanted and cells[0]:
         yield f"{name}, line 1", cells[0] if not isinstance(header, list) else header[0].strip()
@@ -202,14 +209,19 @@ def known_columns(header: Sequence[str], name: str, provider: str) -> dict[int, 
     columns = {at: cell for at, cell in enumerate(named) if cell in COLUMNS}
     needed = ADDRESSES[provider]
     if not set(columns.values()) & set(needed):
-        shown = ", ".join(cell[:40] for cell in found[:20] if "://" not in cell) or "none"
         raise ConfigurationError(
-            f"{name} has the columns {shown}; {' or '.join(needed)} is needed.",
-            remedy=f"Its first line names the columns: {', '.join(COLUMNS[:5])}.",
+            f"{name} has the columns {columns_shown(found)}; {' or '.join(needed)} is needed.",
+            remedy=f"Its first line names the columns: {', '.join(HEADERS[provider])}.",
         )
     if len(set(columns.values())) < len(columns):
         raise ConfigurationError(f"{name} has one column twice.", remedy="Keep one of them.")
     return columns
+
+
+def columns_shown(header: Sequence[str]) -> str:
+    """Return the names in *header* for a message: a file without a header may begin with a key."""
+    told = [cell if COLUMN.fullmatch(cell) else "(not shown)" for cell in header[:MOST_COLUMNS] if cell]
+    return ", ".join(dict.fromkeys(told)) or "none"
 
 
 def csv_records(text: str, name: str) -> Iterator[tuple[str, Any]]:

@@ -4,8 +4,9 @@ import importlib.util
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from ..errors import ConfigurationError
 from .columnar import ROWS, answer_rows
@@ -26,6 +27,7 @@ TOLD = (
     "ParserException",
     "IOException",
 )
+SQLITE = ("pysqlite", "pysqlcipher")  # they make the file that is not there
 LIBPQ = ("postgresql+psycopg2", "postgresql+psycopg")
 PATIENCE = {  # seconds, for a server that does not answer, or no longer
     "connect_timeout": 30,
@@ -86,6 +88,8 @@ def _duckdb(query: str, url: str) -> Iterator[tuple[Sequence[str], Iterator[Any]
     except ImportError:
         raise _not_installed("DuckDB", "duckdb") from None
     path = url.removeprefix("duckdb:").removeprefix("///").removeprefix("//") or IN_MEMORY
+    if ":" not in path:  # what has one is in memory or elsewhere
+        _check_there(path, "duckdb")
     with duckdb.connect(path, read_only=path != IN_MEMORY) as connection:
         cursor = connection.execute(query)
         yield [column[0] for column in cursor.description or ()], _fetched(cursor)
@@ -107,6 +111,8 @@ def _sqlalchemy(query: str, url: str) -> Iterator[tuple[Sequence[str], Iterator[
             f"the database's driver is not installed ({error.name}).",
             remedy='Install it; for PostgreSQL: pip install "lti-rosters[postgres]"',
         ) from None
+    if address.get_driver_name() in SQLITE:
+        _check_sqlite(*engine.dialect.create_connect_args(address))
     with engine.connect() as connection:
         # A cursor of the server's, where it has them: a catalogue may be long.
         streaming = connection.execution_options(
@@ -118,6 +124,24 @@ def _sqlalchemy(query: str, url: str) -> Iterator[tuple[Sequence[str], Iterator[
         if not answer.returns_rows:
             raise ConfigurationError("the query returns no rows.", remedy="It has to be a select.")
         yield list(answer.keys()), _fetched(answer)
+
+
+def _check_sqlite(arguments: Sequence[str], options: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError where SQLite would make the file that it is to read."""
+    name = arguments[0]
+    if options.get("uri"):
+        address = urlsplit(name)
+        name = IN_MEMORY if "mode=memory" in address.query else unquote(address.path)
+    if name not in ("", IN_MEMORY):
+        _check_there(name, "sqlite")
+
+
+def _check_there(name: str, scheme: str) -> None:
+    if not Path(name).exists():
+        raise ConfigurationError(
+            f"there is no database {Path(name).absolute()}.",
+            remedy=f"Relative to the working directory its url is {scheme}:///tool.db, else {scheme}:////srv/tool.db.",
+        )
 
 
 def _with_driver(url: str) -> str:

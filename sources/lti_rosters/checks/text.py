@@ -26,7 +26,9 @@ def print_check(document: Mapping[str, Any], out: Console, err: Console) -> None
     """Print what a check found; what broke it off goes to *err*."""
     checks = document["checks"]
     if checks:
-        out.print(_table(checks))
+        for provider in dict.fromkeys(each["provider"] for each in checks.values()):
+            of_provider = {name: each for name, each in checks.items() if each["provider"] == provider}
+            out.print(_table(of_provider, out.width))
         legend = "✓ good  ! look at it  ✗ failed  – not tried  · nothing to look at"
         out.print(Text(legend, style="dim"))
     destination = document.get("destination_steps")
@@ -43,13 +45,16 @@ def print_check(document: Mapping[str, Any], out: Console, err: Console) -> None
     (out if checks else err).print(closing)
 
 
-def _table(checks: Mapping[str, Mapping[str, Any]]) -> Table:
+def _table(checks: Mapping[str, Mapping[str, Any]], width: int) -> Table:
+    """The registrations of one provider and its steps; only the names of registrations are ever shortened."""
     names = list(dict.fromkeys(step["step"] for each in checks.values() for step in each["steps"]))
     names = [name for name in names if name != UNSHOWN]
+    titles = [TITLES.get(name, name) for name in names]
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("registration", overflow="ellipsis", no_wrap=True)
-    for name in names:
-        table.add_column(TITLES.get(name, name), justify="center", no_wrap=True)
+    left = width - sum(len(title) + 1 for title in titles)
+    table.add_column("registration", overflow="ellipsis", no_wrap=True, max_width=max(1, left))
+    for title in titles:
+        table.add_column(title, justify="center", no_wrap=True)
     for registration, each in checks.items():
         states = {step["step"]: step["state"] for step in each["steps"]}
         signs = [SIGNS[states[name]] if name in states else ("", "") for name in names]

@@ -1,25 +1,32 @@
 """The text that people read of the catalogue, made from the documents."""
 
+import os.path
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
-from ..runs.text import plain, print_error, print_failures, table_of
+from ..rosters.sync import UNAVAILABLE
+from ..runs.text import plain, print_causes, print_error, print_failures, table_of
 
-COLUMNS = ("registration", "context_id", "title", "sync_state", "members", "last_complete_at", "error")
+COLUMNS = ("registration", "context_id", "title", "sync_state", "members", "last_complete_at")
+SHORTENED = ("registration", "context_id", "title")
 MOST_ROWS = 2_000  # a second of drawing; who has more reads --json
-LONGEST = 60  # characters of an error in the table; all of it is in --json
+LONGEST_ADDRESS = 24  # characters; of longer ones what all have in common is left out
 
 
 def print_contexts(document: Mapping[str, Any], out: Console, err: Console) -> None:
     """Print the courses and their states."""
     listed = document.get("contexts") or []
-    rows = [[_cell(each, column) for column in COLUMNS] for each in listed[:MOST_ROWS]]
-    if rows:
-        out.print(table_of("", COLUMNS, rows, width=out.width))
+    if listed:
+        out.print(_table(listed[:MOST_ROWS], out.width))
+    errors = [*_errors(listed)]
+    more = len(errors) - print_causes(errors, out)
+    if more > 0:
+        out.print(f"… and {more:,} more: --json shows them.", highlight=False)
     if len(listed) > MOST_ROWS:
         err.print(f"… and {len(listed) - MOST_ROWS:,} more; --json lists all.", highlight=False)
     for name, tally in document["registrations"].items():
@@ -36,14 +43,36 @@ def print_contexts(document: Mapping[str, Any], out: Console, err: Console) -> N
     out.print(Text(f"{len(listed):,} in the catalogue: {told}.", style="bold"))
 
 
-def _cell(context: Mapping[str, Any], column: str) -> object:
-    value = context[column]
-    if value is None:
+def _table(listed: Sequence[Mapping[str, Any]], width: int) -> Table:
+    """A row a course; where its id is not known yet, what tells its address from the others' of its registration."""
+    addresses: dict[str, list[str]] = {}
+    for each in listed:
+        named = addresses.setdefault(each["registration"], [])
+        if "://" in each["context_id"]:
+            named.append(each["context_id"])
+    common = {name: _common(ids) for name, ids in addresses.items()}
+    only = next(iter(addresses)) if len(addresses) == 1 else ""
+    columns = COLUMNS[1:] if only else COLUMNS
+    rows = []
+    for each in listed:
+        context_id, left_out = each["context_id"], common[each["registration"]]
+        if left_out and context_id.startswith(left_out):
+            context_id = f"…{context_id[len(left_out) :]}"
+        moment = (each["last_complete_at"] or "")[:16].replace("T", " ")
+        shown = {**each, "context_id": context_id, "last_complete_at": moment}
+        rows.append([shown[name] for name in columns])
+    return table_of(only, columns, rows, width=width, shortened=SHORTENED)
+
+
+def _common(addresses: Sequence[str]) -> str:
+    """How all *addresses* begin, up to a slash that is kept; "" where they are short, or one alone."""
+    if len(addresses) < 2 or max(map(len, addresses)) <= LONGEST_ADDRESS:
         return ""
-    if column == "last_complete_at":
-        return str(value)[:16].replace("T", " ")
-    if column == "error":
-        kind = context["error_type"]
-        said = str(value)[:LONGEST]
-        return plain(f"{kind}: {said}" if kind else said)
-    return plain(value)
+    return os.path.commonprefix(addresses).rpartition("/")[0]  # noqa: RUF071 - of addresses, not of paths
+
+
+def _errors(listed: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The courses with an error, as the failures of a run; one that was never asked offers no roster."""
+    for each in listed:
+        if each["error"] is not None or each["error_type"] is not None:
+            yield {**each, "resource_link_id": None, "outcome": each["outcome"] or UNAVAILABLE}

@@ -95,7 +95,7 @@ def _leaks(document: Any) -> Iterator[Remark]:
         elif isinstance(each, list):
             left += each
     if found:
-        told = "; ".join(f"kid {kid} shows {names}" for kid, names in sorted(found)[:MOST_SHOWN])
+        told = "; ".join(f"{kid} shows {names}" for kid, names in sorted(found)[:MOST_SHOWN])
         yield Remark(f"PRIVATE members of keys are published here, for everybody to take: {told}.", NEW_KEYS)
 
 
@@ -108,8 +108,11 @@ def _missing(key: SigningKey, jwks: Sequence[dict[str, Any]], *, is_fault: bool)
         under = next((jwk for jwk in jwks if _is_same(jwk, ours)), None)
         what = f"our key {key.kid} is not in it. There: {there}."
         remedy = "Publish what `lti-rosters jwks` prints now."
-        if under is not None:
+        if under is not None and _shown(under) == under.get("kid"):
             remedy = f"The same key is there as {_shown(under)}: publish it anew, or set key_id to that."
+        elif under is not None:
+            how = "under another kid" if isinstance(under.get("kid"), str) else "without a kid"
+            remedy = f"The same key is there {how}, where no platform finds it. {remedy}"
         yield Remark(what, remedy, is_fault=is_fault)
         return
     if not _is_same(named[0], ours):
@@ -178,4 +181,6 @@ def _number(value: Any) -> int | None:
 
 def _shown(jwk: dict[str, Any]) -> str:
     kid = jwk.get("kid")
-    return kid if isinstance(kid, str) and KID.fullmatch(kid) else "without a kid"
+    if not isinstance(kid, str):
+        return "one without a kid"
+    return kid if KID.fullmatch(kid) else "one with an odd kid"

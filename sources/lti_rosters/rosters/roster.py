@@ -281,8 +281,8 @@ def _roster(
         held_back = previous.members() if seen is None else seen
         rows += _absent(held_back, present)
         departures, content = 0, _content(rows, rules)
+    _check_size(len(rows), rules)  # of whom the role is asked for alone: the others are as they were
     rows += _absent(others, present)
-    _check_size(len(rows), rules)
     return Roster(
         reading,
         rows,

@@ -1,6 +1,6 @@
 """The text that people read, made from a run's document: nothing is told that the document does not hold."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from rich.cells import cell_len
@@ -68,19 +68,8 @@ def print_error(error: Mapping[str, Any], console: Console) -> None:
 
 
 def print_failures(document: Mapping[str, Any], console: Console) -> None:
-    """Print what was not read: one text for all courses of a registration that share a cause.
-
-    All of it fits on a screen, but for faults of the settings, which are told all at once.
-    """
-    left, told = MOST_LINES, 0
-    for causes in _by_cause(document["failures"]):
-        text = Text(f"✗ {_failure(causes)}", style="" if causes[0]["outcome"] == "unavailable" else "red")
-        lines = len(text.wrap(console, console.width))
-        if told and lines > left and causes[0]["error_type"] != "configuration":
-            break
-        console.print(text)
-        left -= lines
-        told += len(causes)
+    """Print what was not read, and how much more there is."""
+    told = print_causes(document["failures"], console)
     totals = document["totals"]
     failed = totals["failed"] + totals["too_large"] + totals["unavailable"]
     more = max(failed, len(document["failures"])) - told
@@ -89,20 +78,44 @@ def print_failures(document: Mapping[str, Any], console: Console) -> None:
         console.print(f"… and {more:,} more: {place}.", highlight=False)
 
 
+def print_causes(failures: Iterable[Mapping[str, Any]], console: Console) -> int:
+    """Print one text for all courses of a registration that share a cause; return of how many courses that was.
+
+    All of it fits on a screen, but for faults of the settings, which are told all at once.
+    """
+    left, told = MOST_LINES, 0
+    for causes in _by_cause(failures):
+        text = Text(f"✗ {_failure(causes)}", style="" if causes[0]["outcome"] == "unavailable" else "red")
+        lines = len(text.wrap(console, console.width))
+        if told and lines > left and causes[0]["error_type"] != "configuration":
+            break
+        console.print(text)
+        left -= lines
+        told += len(causes)
+    return told
+
+
 def plain(text: object) -> str:
     """*text* without what could command a terminal: a platform's words are shown, not obeyed."""
     return "".join(each if each.isprintable() or each == "\n" else "\ufffd" for each in str(text))
 
 
-def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, width: int) -> Table:
+def table_of(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    width: int,
+    shortened: Collection[str] = (),
+) -> Table:
     """A plain table for results, a line a row: numbers stand to the right, nothing known is an empty cell.
 
-    Where *width*, in columns of the screen, is too narrow the widest column of texts is shortened, and no other.
+    Where *width*, in columns of the screen, is too narrow the *shortened* columns (else all of texts) share what is
+    left, the widest giving first.
     """
     table = Table(
-        title=title,
+        title=Text(plain(title), style="bold"),
         title_justify="left",
-        title_style="bold",
         box=None,
         pad_edge=False,
         padding=(0, GAP, 0, 0),
@@ -110,16 +123,30 @@ def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]
     texts = [["" if value is None else plain(value) for value in row] for row in rows]
     widths = [max(map(cell_len, [name, *column])) for name, *column in zip(columns, *texts, strict=True)]
     numeric = [any(isinstance(row[index], int | float) for row in rows) for index in range(len(columns))]
-    widest = max((size, index) for index, size in enumerate(widths) if not numeric[index])[1]
+    giving = [
+        index
+        for index, name in enumerate(columns)
+        if (name in shortened if shortened else not numeric[index])
+    ]
     # Measured here: a table of rich would take from every column that does not wrap.
-    left = width - sum(widths) + widths[widest] - GAP * len(columns)
+    most = _shares(widths, giving, width - GAP * (len(columns) - 1))
     for index, name in enumerate(columns):
         justify: Literal["left", "right"] = "right" if numeric[index] else "left"
-        most = max(1, left) if index == widest else None
-        table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis", max_width=most)
+        table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis", max_width=most[index])
     for row in texts:
         table.add_row(*map(Text, row))
     return table
+
+
+def _shares(widths: Sequence[int], giving: Sequence[int], room: int) -> list[int]:
+    """The *widths* once those *giving* have been cut, always the widest, until all find *room*, or none can give."""
+    shares = list(widths)
+    while sum(shares) > room and giving:
+        widest = max(giving, key=lambda index: shares[index])
+        if shares[widest] == 1:
+            break
+        shares[widest] -= 1
+    return shares
 
 
 def _registrations(registrations: Mapping[str, Mapping[str, Any]]) -> Table:
