@@ -18,7 +18,7 @@ from lti_rosters.catalogue.catalogue import Catalogue, read_catalogue
 from lti_rosters.catalogue.launches import DEPLOYMENT_CLAIM, NRPS_CLAIM
 from lti_rosters.catalogue.query import PATIENCE
 from lti_rosters.errors import ConfigurationError
-from lti_rosters.rosters.harvest import plans
+from lti_rosters.rosters.planning import plans
 from lti_rosters.settings.registration import Registration
 from lti_rosters.settings.settings import Settings
 

@@ -19,7 +19,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from commands import carried_out, desk
 from lti_rosters.keys.signing import SigningKey, private_pem, public_jwk
 from lti_rosters.reference.platform import Course, ReferencePlatform, member
-from lti_rosters.rosters.harvest import plans
+from lti_rosters.rosters.planning import plans
 from lti_rosters.settings.registration import Options
 from lti_rosters.settings.registration_settings import FIELDS, OPTIONS
 from lti_rosters.settings.settings import Settings, read_settings

@@ -11,7 +11,8 @@ from pyarrow import Table
 
 from .catalogue.entries import BadRowError, ContextEntry, text_of
 from .errors import ConfigurationError, LtiRostersError
-from .rosters.harvest import Harvest, Plan, plans
+from .rosters.harvest import Harvest
+from .rosters.planning import Plan, plans
 from .rosters.roster import on_roster
 from .rosters.streaming import stream
 from .rosters.sync import READ, Sync

@@ -20,7 +20,8 @@ from .privacy.agreement import check_agreement
 from .privacy.protector import key_check
 from .roles import held, read_role, vocabulary
 from .rosters.collection import rarely_collected
-from .rosters.harvest import Harvest, Plan, narrowed, plans
+from .rosters.harvest import Harvest
+from .rosters.planning import Plan, narrowed, plans
 from .rosters.roster import Roster
 from .rosters.sync import COMPLETE, READ, Sync
 from .settings.identity import PSEUDONYMIZE

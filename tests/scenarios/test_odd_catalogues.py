@@ -10,7 +10,8 @@ from commands import carried_out
 from lti_rosters.catalogue.launches import CONTEXT_CLAIM, NRPS_CLAIM
 from lti_rosters.keys.signing import SigningKey
 from lti_rosters.reference.platform import MOODLE, Course, Exchange, Reply, member
-from lti_rosters.rosters.harvest import MOST_AT_ONCE, Plan, _share
+from lti_rosters.rosters.harvest import MOST_AT_ONCE, _share
+from lti_rosters.rosters.planning import Plan
 from lti_rosters.rosters.reader import GIVEN_UP
 from lti_rosters.settings.registration import Options, Registration
 from school import School

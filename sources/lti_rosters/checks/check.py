@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError, Interrupted, LtiRostersError
-from ..rosters.harvest import Plan, plans
+from ..rosters.planning import Plan, plans
 from ..runs.destination import tidy
 from ..runs.run import quiet, unforeseen
 from ..runs.summary import INTERRUPTED, MOST_FAILURES, PARTIAL, Journal, Tally, error_document

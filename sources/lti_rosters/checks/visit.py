@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..providers.container import Sheet
 from ..providers.opened import connect
-from ..rosters.harvest import Plan
+from ..rosters.planning import Plan
 from ..settings.registration import Registration
 from ..web.answer import Answer
 from ..web.pace import Pace

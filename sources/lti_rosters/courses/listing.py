@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..catalogue.entries import ContextEntry
-from ..rosters.harvest import Plan, known_facts, plans
+from ..rosters.planning import Plan, known_facts, plans
 from ..rosters.sync import BROKEN, UNAVAILABLE, now
 from ..runs.destination import asked, open_pipeline, tidy
 from ..runs.run import documented, quiet

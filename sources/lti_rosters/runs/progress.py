@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ..rosters.harvest import Plan
+from ..rosters.planning import Plan
 from ..rosters.sync import BROKEN, Sync
 from .run import Watcher
 

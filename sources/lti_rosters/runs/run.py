@@ -15,7 +15,8 @@ import dlt
 
 from ..errors import ConfigurationError, DestinationError, Interrupted, LtiRostersError
 from ..privacy.agreement import check_agreement
-from ..rosters.harvest import Harvest, Plan, narrowed, plans
+from ..rosters.harvest import Harvest
+from ..rosters.planning import Plan, narrowed, plans
 from ..rosters.sync import Sync
 from ..settings.identity import Identity
 from ..settings.settings import NO_REGISTRATION, Settings, read_settings

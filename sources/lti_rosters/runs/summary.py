@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import LtiRostersError
-from ..rosters.harvest import Plan
+from ..rosters.planning import Plan
 from ..rosters.sync import BROKEN, COMPLETE, FAILED, READ, TOO_LARGE, UNAVAILABLE, UNCHANGED, Sync
 from ..version import __version__
 
