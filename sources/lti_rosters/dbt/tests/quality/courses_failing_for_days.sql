@@ -2,13 +2,12 @@
 {{ config(severity='warn', meta={'finding': 'Courses whose readings have failed for days (see lti.courses)'}) }}
 
 select
-    courses.context_key,
-    courses.registration,
+    contexts.context_key,
+    contexts.registration,
     states.failing_since
-from {{ ref('courses') }} as courses
+from {{ ref('stg_lti__contexts') }} as contexts
 inner join {{ ref('int_lti__course_states') }} as states
-    on states.context_key = courses.context_key
+    on states.context_key = contexts.context_key
 where
-    courses.delisted_at is null
-    and courses.sync_state in ('failing', 'never')
+    contexts.delisted_at is null
     and states.failing_since < {{ lti_rosters.hours_before_as_of(24 * var('failing_days', 3)) }}

@@ -30,8 +30,8 @@ select
     rosters_before.member_count as count_before,
     rosters_now.member_count as count_now
 from pairs
-inner join {{ ref('courses') }} as courses
-    on courses.context_key = pairs.context_key
+inner join {{ ref('stg_lti__contexts') }} as contexts
+    on contexts.context_key = pairs.context_key
 inner join rosters as rosters_now
     on
         rosters_now.context_key = pairs.context_key
@@ -41,7 +41,7 @@ inner join rosters as rosters_before
         rosters_before.context_key = pairs.context_key
         and rosters_before.roster_number = pairs.number_before
 where
-    courses.delisted_at is null
+    contexts.delisted_at is null
     and rosters_before.member_count >= {{ var('shrunk_from', 10) }}
     and 2 * rosters_now.member_count < rosters_before.member_count
     -- Another role filter shows other people.

@@ -9,7 +9,7 @@ where
     and role_uri in (
         select held.role_uri
         from {{ ref('stg_lti__membership_roles') }} as held
-        inner join {{ ref('courses') }} as courses
-            on courses.context_key = held.context_key
-        where courses.delisted_at is null
+        inner join {{ ref('stg_lti__contexts') }} as contexts
+            on contexts.context_key = held.context_key
+        where contexts.delisted_at is null
     )
