@@ -749,6 +749,64 @@ def test_a_warehouse_where_every_first_reading_failed_can_be_built(place: Path) 
     assert found == [("never", None, None)]
 
 
+MEMBERS = ("memberships", "membership_roles", "membership_log", "roles")
+
+
+@pytest.mark.parametrize(
+    ("missing", "named"),
+    [
+        (MEMBERS, "memberships"),
+        (("membership_roles", "membership_log", "roles"), "membership_roles"),
+        (("roles",), "roles"),
+    ],
+)
+def test_a_missing_table_is_no_empty_course(place: Path, missing: Sequence[str], named: str) -> None:
+    """Twelve people were read, and no table has them, or their roles: the build fails and names the table."""
+    raw = RawTables()
+    raw.context("a", "only")
+    raw.roster("a", "only", "11-20", {f"u{number}": (LEARNER,) for number in range(12)})
+    path = raw.write(place / "rosters.duckdb", without=missing)
+
+    with pytest.raises(DestinationError) as caught:
+        build(Warehouse(adapter="duckdb", path=path), work_dir=place, as_of=AS_OF)
+
+    assert str(caught.value).startswith(f"A raw table is missing: there is no lti_raw.{named}, though ")
+    assert caught.value.remedy == "Load every table, without selecting resources: lti-rosters run --full"
+    assert "\n" not in str(caught.value)
+    assert rows(path, "select * from duckdb_tables() where table_name = 'active_learners'") == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "status", "counted"),
+    [
+        (("membership_roles",), "Active", (12, 12)),
+        (("memberships",), "Active", (12, 12)),
+        (("roles",), "Deleted", (0, 0)),
+        (MEMBERS, None, (None, None)),
+    ],
+)
+def test_what_nobody_misses_may_be_missing(
+    place: Path, missing: Sequence[str], status: str | None, counted: Row
+) -> None:
+    """What the log has is taken from there; and nothing is missed of empty rosters, or by who is on none."""
+    raw = RawTables()
+    raw.context("a", "only")
+    raw.context("a", "emptied")
+    raw.roster("a", "emptied", "11-10", {"ann": (LEARNER,)})
+    raw.roster("a", "emptied", "11-20", {})
+    if status == "Active":
+        raw.roster("a", "only", "11-20", {f"u{number}": (LEARNER,) for number in range(12)})
+    if status == "Deleted":
+        raw.sync("a", "only", "11-20", "complete", sync_id="s", member_count=0)
+        raw.member("a", "only", "ann", (LEARNER,), status=status)
+    path = raw.write(place / "rosters.duckdb", without=missing)
+
+    build(Warehouse(adapter="duckdb", path=path), work_dir=place, as_of=AS_OF)
+
+    found = rows(path, "select context_id, active_learners, members from lti.active_learners order by 1")
+    assert found == [("emptied", 0, 0), ("only", *counted)]
+
+
 def test_nothing_loaded_is_said_with_the_way_on(tmp_path: Path) -> None:
     """A database without raw tables, and no database at all, give the same short error."""
     empty = tmp_path / "empty.duckdb"

@@ -16,6 +16,7 @@ from ..errors import ConfigurationError, DestinationError
 PROJECT = Path(__file__).parent.parent / "dbt"
 PASSWORD = "DBT_ENV_SECRET_LTI_ROSTERS_PASSWORD"  # noqa: S105 - a variable's name; dbt keeps its value out of logs
 NOTHING_LOADED = "No roster has been loaded yet"  # the words of macros/raw.sql too
+TABLE_MISSING = "A raw table is missing"  # those of macros/missing.sql
 MESSAGE_LINES = 4  # of a failing model's message; all of it is in dbt's log
 FAILED = frozenset({"error", "fail", "runtime error"})  # statuses, in dbt's words
 # What a connection's options are called in the environment: dbt passes on only some of them.
@@ -277,6 +278,10 @@ def refuse(failure: Any, folder: Path) -> NoReturn:
     message = failure.message or ""
     if NOTHING_LOADED in message:
         raise nothing_loaded()
+    for line in message.splitlines():
+        if TABLE_MISSING in line:
+            what, _, remedy = line.strip().partition(". ")
+            raise DestinationError(f"{what}.", remedy=remedy)
     kind = "test" if failure.node.resource_type == "test" else "model"
     raise broken(f"The {kind} {failure.node.name} failed", message, folder)
 
