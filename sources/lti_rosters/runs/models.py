@@ -17,6 +17,7 @@ from .working import duckdb_bounds
 PROJECT = Path(__file__).parent.parent / "dbt"
 PASSWORD = "DBT_ENV_SECRET_LTI_ROSTERS_PASSWORD"  # noqa: S105 - a variable's name; dbt keeps its value out of logs
 NOTHING_LOADED = "No roster has been loaded yet"  # the words of macros/raw.sql too
+TABLE_MISSING = "A raw table is missing"  # those of macros/missing.sql
 MESSAGE_LINES = 8  # of a failing model's message; all of it is in dbt's log
 MEMORY_LIMIT = "1GB"  # of DuckDB: a first build of a million memberships takes twice as long with half of it
 FAILED = frozenset({"error", "fail", "runtime error"})  # statuses, in dbt's words
@@ -282,6 +283,10 @@ def refuse(failure: Any, folder: Path) -> NoReturn:
     message = failure.message or ""
     if NOTHING_LOADED in message:
         raise nothing_loaded()
+    for line in message.splitlines():
+        if TABLE_MISSING in line:
+            what, _, remedy = line.strip().partition(". ")
+            raise DestinationError(f"{what}.", remedy=remedy)
     kind = str(failure.node.resource_type)
     what = f"The {kind} {failure.node.name}" if kind in ("model", "test") else "The step before the models"
     raise broken(f"{what} failed", message, folder)

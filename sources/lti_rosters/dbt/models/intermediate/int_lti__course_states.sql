@@ -63,6 +63,7 @@ states as (
         last_readings.last_complete_at,
         last_attempts.last_attempt_at,
         last_attempts.error_type as last_error_type,
+        failures.failing_since,
         last_readings.role_filter,
         last_readings.context_key is not null and last_readings.role_filter is null as sees_everybody,
         filters.context_role as filter_role,
@@ -72,6 +73,8 @@ states as (
         on last_attempts.context_key = contexts.context_key
     left join last_readings
         on last_readings.context_key = contexts.context_key
+    left join {{ ref('int_lti__course_failures') }} as failures
+        on failures.context_key = contexts.context_key
     left join {{ ref('int_lti__role_kinds') }} as filters
         on filters.role_uri = last_readings.role_filter
 )
@@ -82,6 +85,7 @@ select
     last_complete_at,
     last_attempt_at,
     last_error_type,
+    failing_since,
     role_filter,
     sees_everybody,
     sees_everybody

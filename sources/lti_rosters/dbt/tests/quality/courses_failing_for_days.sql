@@ -1,12 +1,13 @@
--- Courses whose readings have failed for longer than `failing_days`: their last complete roster is that old.
+-- Courses of which no attempt has succeeded for longer than `failing_days`, whether they were ever read or not.
 {{ config(severity='warn', meta={'finding': 'Courses whose readings have failed for days (see lti.courses)'}) }}
 
 select
-    registration,
-    context_key,
-    last_complete_at
-from {{ ref('courses') }}
+    contexts.context_key,
+    contexts.registration,
+    states.failing_since
+from {{ ref('stg_lti__contexts') }} as contexts
+inner join {{ ref('int_lti__course_states') }} as states
+    on states.context_key = contexts.context_key
 where
-    sync_state = 'failing'
-    and delisted_at is null
-    and last_complete_at < {{ lti_rosters.hours_before_as_of(24 * var('failing_days', 3)) }}
+    contexts.delisted_at is null
+    and states.failing_since < {{ lti_rosters.hours_before_as_of(24 * var('failing_days', 3)) }}

@@ -1,0 +1,71 @@
+-- A table: what planners guess of its few rows would have them join row by row.
+{{ config(materialized='table') }}
+
+with
+
+readings as (
+    select
+        context_key,
+        max(finished_at) as last_complete_at
+    from {{ ref('int_lti__course_attempts') }}
+    where is_reading
+    group by context_key
+),
+
+courses as (
+    select
+        contexts.context_key,
+        contexts.registration,
+        contexts.memberships_url,
+        readings.last_complete_at
+    from {{ ref('stg_lti__contexts') }} as contexts
+    left join readings
+        on readings.context_key = contexts.context_key
+),
+
+failures as (
+    select
+        syncs.context_key,
+        syncs.registration,
+        syncs.memberships_url,
+        syncs.finished_at,
+        contexts.context_key as known_context_key
+    from {{ ref('stg_lti__roster_syncs') }} as syncs
+    left join {{ ref('stg_lti__contexts') }} as contexts
+        on contexts.context_key = syncs.context_key
+    where syncs.outcome not in ('complete', 'unchanged')
+),
+
+-- Whose they are is told as in int_lti__course_attempts.
+since_readings as (
+    select
+        courses.context_key,
+        failures.finished_at
+    from failures
+    inner join courses
+        on courses.context_key = failures.known_context_key
+    where
+        courses.last_complete_at is null
+        or failures.finished_at > courses.last_complete_at
+    union all
+    select
+        courses.context_key,
+        failures.finished_at
+    from failures
+    inner join courses
+        on
+            courses.registration = failures.registration
+            and courses.memberships_url = failures.memberships_url
+    where
+        failures.known_context_key is null
+        and (
+            courses.last_complete_at is null
+            or failures.finished_at > courses.last_complete_at
+        )
+)
+
+select
+    context_key,
+    min(finished_at) as failing_since
+from since_readings
+group by context_key
