@@ -878,6 +878,7 @@ def failing_courses(raw: RawTables) -> set[str]:
     raw.sync("f", "nightly", "11-10 00:00", "failed", error_type="timeout")
     raw.roster("f", "nightly", "11-17 20:00", {"ann": (LEARNER,)})
     raw.context("f", "mended")
+    raw.context("f", "without")  # the platform never offered a roster
     raw.context("f", "renamed", memberships_url=url("f", "catalogue"))  # failed under the catalogue's id
     raw.context("f", "gone", delisted_at=moment("11-18"))
     raw.roster("f", "gone", "11-01", {"ann": (LEARNER,)})
@@ -887,6 +888,7 @@ def failing_courses(raw: RawTables) -> set[str]:
     for day in range(11, 21):
         for context_id in ("never", "mended", "catalogue", "gone"):
             raw.sync("f", context_id, f"11-{day} 01:00", "failed", error_type="refused")
+        raw.sync("f", "without", f"11-{day} 01:00", "unavailable", error_type="not_found")
     for day in (17, 18, 19, 20):
         raw.sync("f", "nightly", f"11-{day} 23:00", "unavailable", error_type="not_found")
     raw.roster("f", "mended", "11-20 20:00", {"ann": (LEARNER,)})

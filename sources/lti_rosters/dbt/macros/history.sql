@@ -27,15 +27,19 @@
 
 {#
   Before int_lti__history_rosters: forgets courses with a roster that came, went or got another member_count, or
-  that the log holds whole by now; and those that two builds at once wrote twice.
+  that the log holds whole by now; and those that two builds at once wrote twice. One list, and no `or` beside it:
+  PostgreSQL would walk the whole list for every row.
 #}
 {% macro forget_changed_courses() %}
 {% if lti_rosters.is_kept() %}
 {{ lti_rosters.wait_for_other_builds(this) }}
 delete from {{ this }}
 where
-    built_in not like '{{ lti_rosters.history_layout() }}/%'
-    or context_key in (
+    context_key in (
+        select context_key
+        from {{ this }}
+        where built_in not like '{{ lti_rosters.history_layout() }}/%'
+        union all
         select syncs.context_key
         from {{ ref('stg_lti__roster_syncs') }} as syncs
         left join {{ this }} as known

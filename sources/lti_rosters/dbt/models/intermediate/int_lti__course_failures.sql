@@ -28,6 +28,7 @@ failures as (
         syncs.context_key,
         syncs.registration,
         syncs.memberships_url,
+        syncs.outcome,
         syncs.finished_at,
         contexts.context_key as known_context_key
     from {{ ref('stg_lti__roster_syncs') }} as syncs
@@ -36,7 +37,8 @@ failures as (
     where syncs.outcome not in ('complete', 'unchanged')
 ),
 
--- Whose they are is told as in int_lti__course_attempts.
+-- Whose they are is told as in int_lti__course_attempts. Where a roster was never offered that is no failure (design
+-- §3); one that is not offered any more is.
 since_readings as (
     select
         courses.context_key,
@@ -45,7 +47,7 @@ since_readings as (
     inner join courses
         on courses.context_key = failures.known_context_key
     where
-        courses.last_complete_at is null
+        (courses.last_complete_at is null and failures.outcome <> 'unavailable')
         or failures.finished_at > courses.last_complete_at
     union all
     select
@@ -59,7 +61,7 @@ since_readings as (
     where
         failures.known_context_key is null
         and (
-            courses.last_complete_at is null
+            (courses.last_complete_at is null and failures.outcome <> 'unavailable')
             or failures.finished_at > courses.last_complete_at
         )
 )
