@@ -1,8 +1,8 @@
 """Into a real PostgreSQL: the same tables as DuckDB's, loads side by side, a server that goes away."""
 
 import json
-import re
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -425,7 +425,9 @@ def test_what_hinders_the_models_is_told(
     assert shut["error"]["what"].startswith("The step before the models failed: ")
     assert "permission denied for schema lti_raw" in shut["error"]["what"]
     assert "password authentication failed" in wrong["error"]["what"]
-    assert re.match("The model (courses|current_memberships) failed: ", failed["error"]["what"])  # two at once
+    assert re.match(
+        "The model (courses|current_memberships) failed: ", failed["error"]["what"]
+    )  # two at once
     assert "title" in failed["error"]["what"]
     assert "What is loaded stays loaded." in failed["error"]["remedy"]
     assert len(failed["load_ids"]) == 1

@@ -19,6 +19,8 @@ rosters as (
         and {{ lti_rosters.is_forgotten('rosters') }}
 ),
 
+-- Joined with the table, of which planners know how many syncs it has: of a `with` that is used twice they know
+-- nothing, and PostgreSQL would keep the whole log in memory to look these few up in it.
 memberships as (
     select
         rosters.context_key,
@@ -28,9 +30,12 @@ memberships as (
         logged.primary_role,
         logged.roles,
         logged.is_active_learner
-    from rosters
+    from {{ ref('int_lti__history_rosters') }} as rosters
     inner join {{ ref('stg_lti__membership_log') }} as logged
         on logged.sync_id = rosters.sync_id
+    where
+        rosters.roster_number is not null
+        and {{ lti_rosters.is_forgotten('rosters') }}
 ),
 
 neighbours as (
