@@ -30,6 +30,7 @@ from lti_rosters.reference.platform import BLACKBOARD, CANVAS, D2L, Manner
 from lti_rosters.reference.refusals import maintenance, throttled
 from lti_rosters.reference.server import Reply, Request
 from lti_rosters.web.answer import RETRIED, retry_after, units_left
+from lti_rosters.web.transport import Call
 
 BODY = b'{"id": "x", "context": {"id": "c"}, "members": []}'
 GOOD = json_reply(BODY)
@@ -711,6 +712,19 @@ def test_what_is_not_http_is_malformed(raw: bytes) -> None:
         read(transport, server.origin)
 
     assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("token", ["a\r\nX-Mine: 1", "a\nX-Mine: 1", "a\0", " a", "a "])
+def test_a_token_is_no_header_of_the_platforms_choosing(token: str) -> None:
+    """What a token endpoint gave goes into a header as it is, or the request is not made (RFC 9110 §5.5)."""
+    with (
+        Recorder(always(GOOD)) as server,
+        door(server.origin) as transport,
+        pytest.raises(MalformedError, match="cannot be asked"),
+    ):
+        transport.exchange(Call("GET", server.origin, lambda: {"x-token": token}), effort())
+
+    assert server.requests == []
 
 
 # Redirects and targets

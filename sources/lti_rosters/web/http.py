@@ -6,16 +6,17 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpcore
 import httpx
 
 from ..errors import ConfigurationError
 from ..version import __version__
+from .connections import IDLE, Connections
 from .proxies import is_spared, proxy_url
-from .wire import Backend, Connections, Watch
+from .wire import Backend, Watch
 
-IDLE = 30.0  # seconds for which an unused connection is kept
 USER_AGENT = f"lti-rosters/{__version__}"
 
 
@@ -26,7 +27,7 @@ class Wire(httpx.BaseTransport):
         """Raises ConfigurationError where the environment names certificates or a proxy of no use."""
         self.watch = Watch(stop)
         self._certificates = certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
-        self._direct = Connections(self._connection)
+        self._direct = Connections(Backend(self.watch), self._certificates)
         proxy = proxy_url()
         self._proxied = self._proxy(proxy) if proxy else None
         self.watch.silence()
@@ -34,18 +35,16 @@ class Wire(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send *request*; the body is read from the response, which raises httpx's errors as well.
 
-        Its extension "target" goes before the path of its URL. It is kept from httpcore, which would write it
-        into the request for a tunnel too, and so show it to a proxy.
+        Its extension "target" goes before the path of its URL.
         """
-        url, extensions = request.url, dict(request.extensions)
-        target = extensions.pop("target", url.raw_path)
-        at = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=target)
-        inner = httpcore.Request(
-            request.method, at, headers=request.headers.raw, content=request.content, extensions=extensions
-        )
+        target = request.extensions.get("target", request.url.raw_path)
         with _told_as_httpx():
-            answer = self._pool(str(url)).handle_request(inner)
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Stream(answer))
+            if self._proxied is not None and _is_proxied(str(request.url)):
+                answer = self._proxied.handle_request(_as_httpcore(request, target))
+                status, headers, body = answer.status, answer.headers, answer.stream
+            else:
+                status, headers, body = self._direct.handle_request(request, target)
+        return httpx.Response(status, headers=headers, stream=_Stream(body))
 
     def close(self) -> None:
         """Close every connection."""
@@ -53,19 +52,6 @@ class Wire(httpx.BaseTransport):
         for pool in (self._direct, self._proxied):
             if pool is not None:
                 pool.close()
-
-    def _connection(self, origin: httpcore.Origin) -> httpcore.HTTPConnection:
-        return httpcore.HTTPConnection(
-            origin,
-            ssl_context=self._certificates,
-            keepalive_expiry=IDLE,
-            network_backend=Backend(self.watch),
-        )
-
-    def _pool(self, url: str) -> Connections | httpcore.ConnectionPool:
-        if self._proxied is None or not url.startswith("https:") or is_spared(url):
-            return self._direct
-        return self._proxied
 
     def _proxy(self, url: str) -> httpcore.ConnectionPool:
         proxy = httpx.Proxy(url)
@@ -82,15 +68,29 @@ class Wire(httpx.BaseTransport):
 
 
 class _Stream(httpx.SyncByteStream):
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
+    def __init__(self, body: Any) -> None:
+        self._body = body
 
     def __iter__(self) -> Iterator[bytes]:
         with _told_as_httpx():
-            yield from self._answer.iter_stream()
+            yield from self._body
 
     def close(self) -> None:
-        self._answer.close()
+        self._body.close()
+
+
+def _is_proxied(url: str) -> bool:
+    return url.startswith("https:") and not is_spared(url)
+
+
+def _as_httpcore(request: httpx.Request, target: bytes) -> httpcore.Request:
+    """*request* as the engine of proxies takes it; "target" among its extensions would go to the proxy, too."""
+    url, extensions = request.url, {**request.extensions}
+    extensions.pop("target", None)
+    at = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=target)
+    return httpcore.Request(
+        request.method, at, headers=request.headers.raw, content=request.content, extensions=extensions
+    )
 
 
 @contextmanager

@@ -7,7 +7,7 @@ days; and its engine logs response headers, where links may carry secrets. Both 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,75 +57,6 @@ class Watch(logging.Filter):
         """Undo `silence`."""
         for name in LOGGERS:
             logging.getLogger(f"httpcore.{name}").removeFilter(self)
-
-
-class Connections:
-    """The connections to the origins that are asked, the last used first; safe to share between threads.
-
-    httpcore's own pool looks at every connection for each request, and polls its socket, twice: with eight of
-    them that is a third of what a request costs.
-    """
-
-    def __init__(self, make: Callable[[httpcore.Origin], httpcore.HTTPConnection]) -> None:
-        """*make* returns a new connection to an origin."""
-        self._make = make
-        self._idle: dict[str, list[httpcore.HTTPConnection]] = {}
-        self._lock = threading.Lock()
-
-    def handle_request(self, request: httpcore.Request) -> httpcore.Response:
-        """Send *request* on a connection of its own; its body has to be closed."""
-        connection = self._taken(request.url.origin)
-        try:
-            answer = connection.handle_request(request)
-        except BaseException:
-            connection.close()
-            raise
-        body = _Body(answer.stream, lambda: self._back(request.url.origin, connection))
-        return httpcore.Response(
-            answer.status, headers=answer.headers, content=body, extensions=answer.extensions
-        )
-
-    def close(self) -> None:
-        """Close every connection that is not in use."""
-        with self._lock:
-            idle, self._idle = self._idle, {}
-        for connection in (each for of_origin in idle.values() for each in of_origin):
-            connection.close()
-
-    def _taken(self, origin: httpcore.Origin) -> httpcore.HTTPConnection:
-        while True:
-            with self._lock:
-                waiting = self._idle.get(str(origin))
-                connection = waiting.pop() if waiting else None
-            if connection is None:
-                return self._make(origin)
-            if not connection.has_expired():  # idle for too long, or closed by the platform meanwhile
-                return connection
-            connection.close()
-
-    def _back(self, origin: httpcore.Origin, connection: httpcore.HTTPConnection) -> None:
-        if connection.is_idle():
-            with self._lock:
-                self._idle.setdefault(str(origin), []).append(connection)
-        else:
-            connection.close()
-
-
-class _Body:
-    """A body whose connection is given back when it is closed."""
-
-    def __init__(self, stream: Any, back: Callable[[], None]) -> None:
-        self._stream = stream
-        self._back: Callable[[], None] | None = back
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._stream
-
-    def close(self) -> None:
-        self._stream.close()
-        back, self._back = self._back, None
-        if back is not None:
-            back()
 
 
 class Backend(httpcore.NetworkBackend):

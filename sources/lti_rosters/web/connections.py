@@ -1,0 +1,132 @@
+"""The connections to the origins that are asked directly: one request at a time on each, kept for the next."""
+
+import contextlib
+import re
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import httpcore
+import httpx
+
+from .reply import Reply
+from .wire import Backend
+
+IDLE = 30.0  # seconds for which an unused connection is kept
+PIECE = 65_536  # bytes read at once
+# What may be written (RFC 9110 §5): a line break in a token that a platform gave would be a header of its choosing.
+TARGET = re.compile(rb"[!-~]+")
+NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+VALUE = re.compile(rb"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Connections:
+    """The connections to the origins that are asked, the last used first; safe to share between threads."""
+
+    def __init__(self, backend: Backend, certificates: ssl.SSLContext) -> None:
+        """*backend* opens sockets; *certificates* are the authorities to trust."""
+        self._backend = backend
+        self._certificates = certificates
+        self._certificates.set_alpn_protocols(["http/1.1"])
+        self._idle: dict[tuple[str, str, int | None], list[tuple[float, httpcore.NetworkStream]]] = {}
+        self._lock = threading.Lock()
+
+    def handle_request(self, request: httpx.Request, target: bytes) -> tuple[int, Headers, "Body"]:
+        """Send *request* for *target* on a connection of its own; return status, headers and body.
+
+        The body has to be closed. Both raise httpcore's errors.
+        """
+        message = _written(request, target)
+        timeouts = request.extensions["timeout"]
+        stream = self._taken(request.url) or self._opened(request.url, timeouts["connect"])
+        reply = Reply()
+        try:
+            with contextlib.suppress(
+                httpcore.WriteError
+            ):  # who refuses a request may answer before it is whole
+                stream.write(message, timeouts["write"])
+            while not reply.status:
+                reply.feed(stream.read(PIECE, timeouts["read"]))
+        except BaseException:
+            stream.close()
+            raise
+        body = Body(stream, reply, timeouts["read"], lambda: self._back(request.url, stream))
+        return reply.status, reply.headers, body
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        with self._lock:
+            idle, self._idle = self._idle, {}
+        for _, stream in (each for of_origin in idle.values() for each in of_origin):
+            stream.close()
+
+    def _taken(self, url: httpx.URL) -> httpcore.NetworkStream | None:
+        """A connection that waits; None where there is none that the platform has kept as well."""
+        while True:
+            with self._lock:
+                waiting = self._idle.get(_origin(url))
+                since, stream = waiting.pop() if waiting else (0.0, None)
+            if stream is None:
+                return None
+            # What can be read before anything was asked is the end, or nothing that anybody waits for.
+            if time.monotonic() - since < IDLE and not stream.get_extra_info("is_readable"):
+                return stream
+            stream.close()
+
+    def _back(self, url: httpx.URL, stream: httpcore.NetworkStream) -> None:
+        with self._lock:
+            self._idle.setdefault(_origin(url), []).append((time.monotonic(), stream))
+
+    def _opened(self, url: httpx.URL, timeout: float) -> httpcore.NetworkStream:
+        host = url.raw_host.decode("ascii")
+        is_secure = url.scheme == "https"
+        stream = self._backend.connect_tcp(host, url.port or (443 if is_secure else 80), timeout)
+        return stream.start_tls(self._certificates, host, timeout) if is_secure else stream
+
+
+class Body:
+    """The body of a response as it comes; its connection goes back when all of it was read."""
+
+    def __init__(
+        self, stream: httpcore.NetworkStream, reply: Reply, timeout: float, back: Callable[[], None]
+    ) -> None:
+        self._stream = stream
+        self._reply = reply
+        self._timeout = timeout
+        self._back = back
+
+    def __iter__(self) -> Iterator[bytes]:
+        reply = self._reply
+        yield from reply.taken()
+        while not reply.is_done:
+            reply.feed(self._stream.read(PIECE, self._timeout))
+            yield from reply.taken()
+
+    def close(self) -> None:
+        """Give the connection back, or close it where it cannot carry another request."""
+        if self._reply.is_done and self._reply.is_reusable:
+            self._back()
+        else:
+            self._stream.close()
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def _written(request: httpx.Request, target: bytes) -> bytes:
+    """*request* as it goes out; raises httpcore.LocalProtocolError where it is none."""
+    headers = request.headers.raw
+    is_legal = all(NAME.fullmatch(name) and VALUE.fullmatch(value) for name, value in headers)
+    if not is_legal or TARGET.fullmatch(target) is None:
+        raise httpcore.LocalProtocolError("an illegal header")
+    lines = [b"%s: %s\r\n" % header for header in headers]
+    return b"%s %s HTTP/1.1\r\n%s\r\n%s" % (
+        request.method.encode("ascii"),
+        target,
+        b"".join(lines),
+        request.content,
+    )
