@@ -33,6 +33,7 @@
 {% macro forget_changed_courses() %}
 {% if lti_rosters.is_kept() %}
 {{ lti_rosters.wait_for_other_builds(this) }}
+{{ lti_rosters.plan_for_few_courses() }}
 delete from {{ this }}
 where
     context_key in (
@@ -82,6 +83,7 @@ where
 {% macro forget_outdated_courses() %}
 {% if lti_rosters.is_kept() %}
 {{ lti_rosters.wait_for_other_builds(this) }}
+{{ lti_rosters.plan_for_few_courses() }}
 delete from {{ this }} as kept
 where not exists (
     select 1
@@ -116,3 +118,21 @@ where not exists (
 
 {# dbt takes Redshift for a PostgreSQL, whose modes of locking it has not. #}
 {% macro redshift__wait_for_other_builds(relation) %}{{ return('lock ' ~ relation ~ ';') }}{% endmacro %}
+
+
+{#
+  What a build on top of another reads is passed over but for a few courses, which no planner can know. PostgreSQL would
+  compile its plan for the rows that it expects, and take longer over that than over those that come; or it would
+  expect none, and join row by row.
+#}
+{% macro plan_for_few_courses() %}
+  {{ return(adapter.dispatch('plan_for_few_courses', 'lti_rosters')()) }}
+{% endmacro %}
+
+{% macro default__plan_for_few_courses() %}{{ return('') }}{% endmacro %}
+
+{% macro postgres__plan_for_few_courses() %}
+  {{ return('set local jit = off; set local enable_nestloop = off;') }}
+{% endmacro %}
+
+{% macro redshift__plan_for_few_courses() %}{{ return('') }}{% endmacro %}
