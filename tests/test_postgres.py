@@ -28,6 +28,7 @@ from lti_rosters.runs.models import Warehouse, build
 from lti_rosters.runs.run import Watcher
 from lti_rosters.settings.settings import Settings
 from lti_rosters.tables.columns import MEMBERSHIPS
+from models.changes import CHANGES, before, contents
 from postgres import PASSWORD, USER, Server, installed, server
 from school import TABLES, School, crowd
 
@@ -448,6 +449,31 @@ def test_an_option_of_the_connection_is_obeyed_by_the_models_too(
     assert (told["exit_status"], told["models"]) == (9, [])
     assert "SSL" in told["error"]["what"]
     assert "of-tests-alone" not in str(told)
+
+
+def test_kept_rosters_built_on_in_postgres_are_those_built_anew(
+    postgres: Server, database: str, tmp_path: Path
+) -> None:
+    """After every change at once that rows of now can go through, and another word for a role."""
+    campus.copy(before().write(tmp_path / "rosters.duckdb"), postgres.url(database))
+    network = {"host": "127.0.0.1", "port": postgres.port, "user": USER, "password": PASSWORD}
+    server = Warehouse(adapter="postgres", **network, database=database)
+
+    def made(**options: Any) -> dict[str, list[tuple[Any, ...]]]:
+        build(server, work_dir=tmp_path, as_of=datetime(2026, 11, 21, tzinfo=UTC), **options)
+        return contents(lambda query: postgres.sql(database, query))
+
+    first = made()
+    for statements in CHANGES.values():
+        for statement in statements:
+            postgres.sql(database, statement)
+    on = made()
+    due = postgres.sql(database, "select count(*) from int_lti__roster_marks where is_due")
+    (known,) = postgres.sql(database, "select count(*) from int_lti__roster_marks")
+
+    assert first != on
+    assert on == made(full_refresh=True)
+    assert 0 < due[0][0] < known[0]
 
 
 def test_a_campus_built_on_in_postgres_is_the_one_built_anew_in_duckdb(

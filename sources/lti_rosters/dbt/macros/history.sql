@@ -27,53 +27,45 @@
 
 {#
   Before int_lti__history_rosters: forgets courses with a roster that came, went or got another member_count, or
-  that the log holds whole by now; and those that two builds at once wrote twice. One list, and no `or` beside it:
-  PostgreSQL would walk the whole list for every row.
+  that the log holds whole by now; and those that two builds at once wrote twice.
 #}
 {% macro forget_changed_courses() %}
 {% if lti_rosters.is_kept() %}
-{{ lti_rosters.wait_for_other_builds(this) }}
-delete from {{ this }}
+{%- set due %}
+select coalesce(known.context_key, syncs.context_key) as context_key
+from {{ this }} as known
+full outer join (
+    select
+        sync_id,
+        context_key,
+        coalesce(member_count, -1) as member_count
+    from {{ ref('stg_lti__roster_syncs') }}
+    where outcome = 'complete'
+) as syncs
+    on syncs.sync_id = known.sync_id
 where
-    context_key in (
-        select context_key
-        from {{ this }}
-        where built_in not like '{{ lti_rosters.history_layout() }}/%'
-        union all
-        select syncs.context_key
-        from {{ ref('stg_lti__roster_syncs') }} as syncs
-        left join {{ this }} as known
-            on
-                known.sync_id = syncs.sync_id
-                and known.member_count = coalesce(syncs.member_count, -1)
-        where
-            syncs.outcome = 'complete'
-            and known.sync_id is null
-        union all
-        select known.context_key
-        from {{ this }} as known
-        left join {{ ref('stg_lti__roster_syncs') }} as syncs
-            on
-                syncs.sync_id = known.sync_id
-                and syncs.outcome = 'complete'
-        where syncs.sync_id is null
-        union all
-        select known.context_key
-        from {{ this }} as known
-        inner join {{ ref('stg_lti__membership_log') }} as logged
-            on logged.sync_id = known.sync_id
-        where not known.is_whole
-        group by
-            known.context_key,
-            known.sync_id,
-            known.member_count
-        having count(distinct logged.user_id) = known.member_count
-        union all
-        select context_key
-        from {{ this }}
-        group by context_key
-        having min(built_in) <> max(built_in)
-    )
+    known.sync_id is null
+    or syncs.sync_id is null
+    or syncs.member_count <> known.member_count
+    or known.built_in not like '{{ lti_rosters.history_layout() }}/%'
+union all
+select known.context_key
+from {{ this }} as known
+inner join {{ ref('stg_lti__membership_log') }} as logged
+    on logged.sync_id = known.sync_id
+where not known.is_whole
+group by
+    known.context_key,
+    known.sync_id,
+    known.member_count
+having count(distinct logged.user_id) = known.member_count
+union all
+select context_key
+from {{ this }}
+group by context_key
+having min(built_in) <> max(built_in)
+{%- endset %}
+{{ lti_rosters.forget(due) }}
 {% endif %}
 {% endmacro %}
 
@@ -81,23 +73,69 @@ where
 {# Before any other table of the history: forgets courses that were made from other rosters. #}
 {% macro forget_outdated_courses() %}
 {% if lti_rosters.is_kept() %}
-{{ lti_rosters.wait_for_other_builds(this) }}
-delete from {{ this }} as kept
-where not exists (
-    select 1
-    from {{ ref('int_lti__history_rosters') }} as rosters
-    where
-        rosters.context_key = kept.context_key
-        and rosters.built_in = kept.built_in
-)
+{%- set due %}
+select coalesce(rosters.context_key, kept.context_key) as context_key
+from (
+    select
+        context_key,
+        max(built_in) as built_in
+    from {{ ref('int_lti__history_rosters') }}
+    group by context_key
+) as rosters
+full outer join (
+    select
+        context_key,
+        min(built_in) as first_built_in,
+        max(built_in) as last_built_in
+    from {{ this }}
+    group by context_key
+) as kept
+    on kept.context_key = rosters.context_key
+where
+    rosters.context_key is null
+    or kept.context_key is null
+    or kept.first_built_in <> rosters.built_in
+    or kept.last_built_in <> rosters.built_in
+{%- endset %}
+{{ lti_rosters.forget(due) }}
 {% endif %}
+{% endmacro %}
+
+
+{#
+  Forgets the courses that the query *due* lists, and remembers the list for as long as the model is made. One list,
+  and no `or` beside it: PostgreSQL would walk the whole list for every row.
+#}
+{% macro forget(due) %}
+{{ lti_rosters.wait_for_other_builds(this) }}
+{{ lti_rosters.plan_for_few_courses() }}
+{{ lti_rosters.temporary_table(lti_rosters.forgotten_courses(), due) }}
+delete from {{ this }}
+where context_key in (select context_key from {{ lti_rosters.forgotten_courses() }})
+{% endmacro %}
+
+{% macro forgotten_courses() %}{{ return('forgotten_' ~ this.identifier) }}{% endmacro %}
+
+{% macro temporary_table(name, query) %}
+  {{ return(adapter.dispatch('temporary_table', 'lti_rosters')(name, query)) }}
+{% endmacro %}
+
+{% macro default__temporary_table(name, query) %}
+create or replace temporary table {{ name }} as
+{{ query }};
+{% endmacro %}
+
+{% macro postgres__temporary_table(name, query) %}
+create temporary table {{ name }} on commit drop as
+{{ query }};
+analyze {{ name }};
 {% endmacro %}
 
 
 {# The condition that a course is not in the table, for the alias whose context_key is asked about. #}
 {% macro is_forgotten(courses) %}
   {%- if lti_rosters.is_kept() -%}
-    {{ return('not exists (select 1 from ' ~ this ~ ' as kept where kept.context_key = ' ~ courses ~ '.context_key)') }}
+    {{ return(courses ~ '.context_key in (select context_key from ' ~ lti_rosters.forgotten_courses() ~ ')') }}
   {%- endif -%}
   {{ return('1 = 1') }}
 {% endmacro %}
@@ -116,3 +154,20 @@ where not exists (
 
 {# dbt takes Redshift for a PostgreSQL, whose modes of locking it has not. #}
 {% macro redshift__wait_for_other_builds(relation) %}{{ return('lock ' ~ relation ~ ';') }}{% endmacro %}
+
+
+{#
+  What a build on top of another reads is passed over but for a few courses, of which no planner can know how many
+  rows they have: PostgreSQL, which often expects none, would join them row by row with whole tables.
+#}
+{% macro plan_for_few_courses() %}
+  {{ return(adapter.dispatch('plan_for_few_courses', 'lti_rosters')()) }}
+{% endmacro %}
+
+{% macro default__plan_for_few_courses() %}{{ return('') }}{% endmacro %}
+
+{% macro postgres__plan_for_few_courses() %}
+  {{ return('set local enable_nestloop = off;') }}
+{% endmacro %}
+
+{% macro redshift__plan_for_few_courses() %}{{ return('') }}{% endmacro %}

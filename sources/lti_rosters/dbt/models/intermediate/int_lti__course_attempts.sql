@@ -11,50 +11,45 @@ contexts as (
     from {{ ref('stg_lti__contexts') }}
 ),
 
--- When the last attempt and the last reading under each key and URL ended: what was before decides nothing, and is
--- most of the table.
+-- When the last attempt and the last reading of each course ended: what was before decides nothing, and is most of
+-- the table.
 moments as (
     select
         context_key,
-        coalesce(memberships_url, '') as memberships_url,
         max(finished_at) as last_attempt_at,
         max(case when outcome in ('complete', 'unchanged') then finished_at end) as last_complete_at
     from {{ ref('stg_lti__roster_syncs') }}
+    group by context_key
+),
+
+-- An attempt made before the first complete reading gave the platform's id is no context's by its key any more: it is
+-- found by its URL, under which others than the last may count.
+earlier_keys as (
+    select moments.context_key
+    from moments
+    left join contexts
+        on contexts.context_key = moments.context_key
+    where contexts.context_key is null
+),
+
+earlier_moments as (
+    select
+        context_key,
+        memberships_url,
+        max(finished_at) as last_attempt_at,
+        max(case when outcome in ('complete', 'unchanged') then finished_at end) as last_complete_at
+    from {{ ref('stg_lti__roster_syncs') }}
+    where context_key in (select context_key from earlier_keys)
     group by
         context_key,
-        coalesce(memberships_url, '')
+        memberships_url
 ),
 
--- An attempt made before the first complete reading gave the platform's id is no context's by its key any more.
+-- Looked up by their moments first: that is cheap, and leaves few to join.
 syncs as (
     select
-        syncs.sync_id,
-        syncs.context_key,
-        syncs.registration,
-        syncs.memberships_url,
-        syncs.roster_sync_id,
-        syncs.outcome,
-        syncs.role_filter,
-        syncs.error_type,
-        syncs.started_at,
-        syncs.finished_at,
-        contexts.context_key as known_context_key
-    from {{ ref('stg_lti__roster_syncs') }} as syncs
-    inner join moments
-        on
-            moments.context_key = syncs.context_key
-            and moments.memberships_url = coalesce(syncs.memberships_url, '')
-            and (
-                moments.last_attempt_at = syncs.finished_at
-                or moments.last_complete_at = syncs.finished_at
-            )
-    left join contexts
-        on contexts.context_key = syncs.context_key
-),
-
-attempts as (
-    select
-        known_context_key as context_key,
+        context_key,
+        memberships_url,
         sync_id,
         registration,
         roster_sync_id,
@@ -63,8 +58,38 @@ attempts as (
         error_type,
         started_at,
         finished_at
+    from {{ ref('stg_lti__roster_syncs') }}
+    where
+        finished_at in (
+            select last_attempt_at from moments
+            union all
+            select last_complete_at from moments
+            union all
+            select last_attempt_at from earlier_moments
+            union all
+            select last_complete_at from earlier_moments
+        )
+),
+
+attempts as (
+    select
+        contexts.context_key,
+        syncs.sync_id,
+        syncs.registration,
+        syncs.roster_sync_id,
+        syncs.outcome,
+        syncs.role_filter,
+        syncs.error_type,
+        syncs.started_at,
+        syncs.finished_at
     from syncs
-    where known_context_key is not null
+    inner join moments
+        on moments.context_key = syncs.context_key
+    inner join contexts
+        on contexts.context_key = syncs.context_key
+    where
+        moments.last_attempt_at = syncs.finished_at
+        or moments.last_complete_at = syncs.finished_at
     union all
     select
         contexts.context_key,
@@ -77,11 +102,17 @@ attempts as (
         syncs.started_at,
         syncs.finished_at
     from syncs
+    inner join earlier_moments
+        on
+            earlier_moments.context_key = syncs.context_key
+            and earlier_moments.memberships_url = syncs.memberships_url
     inner join contexts
         on
             contexts.registration = syncs.registration
             and contexts.memberships_url = syncs.memberships_url
-    where syncs.known_context_key is null
+    where
+        earlier_moments.last_attempt_at = syncs.finished_at
+        or earlier_moments.last_complete_at = syncs.finished_at
 )
 
 select

@@ -45,7 +45,9 @@ last_readings as (
         end as role_filter
     from attempts as readings
     left join {{ ref('stg_lti__roster_syncs') }} as rosters
-        on rosters.sync_id = readings.roster_sync_id
+        on
+            rosters.sync_id = readings.roster_sync_id
+            and rosters.outcome = 'complete'
     where
         readings.is_reading
         and readings.recency_of_kind = 1

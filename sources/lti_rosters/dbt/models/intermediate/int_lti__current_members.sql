@@ -25,7 +25,9 @@ standing as (
     from {{ ref('stg_lti__memberships') }} as memberships
     left join half_rosters
         on half_rosters.context_key = memberships.context_key
-    where half_rosters.context_key is null
+    where
+        half_rosters.context_key is null
+        and {{ lti_rosters.is_due('memberships.context_key') }}
 ),
 
 -- The log knows no names: they are those of the row that stands, if there is one.

@@ -15,7 +15,9 @@ standing as (
     from {{ ref('stg_lti__membership_roles') }} as roles
     left join half_rosters
         on half_rosters.context_key = roles.context_key
-    where half_rosters.context_key is null
+    where
+        half_rosters.context_key is null
+        and {{ lti_rosters.is_due('roles.context_key') }}
 ),
 
 restored as (

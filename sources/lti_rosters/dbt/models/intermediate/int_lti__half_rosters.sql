@@ -8,6 +8,7 @@ member_syncs as (
         min(sync_id) as first_sync_id,
         max(sync_id) as last_sync_id
     from {{ ref('stg_lti__memberships') }}
+    where {{ lti_rosters.is_due('context_key') }}
     group by context_key
 ),
 
@@ -17,6 +18,7 @@ role_syncs as (
         min(sync_id) as first_sync_id,
         max(sync_id) as last_sync_id
     from {{ ref('stg_lti__membership_roles') }}
+    where {{ lti_rosters.is_due('context_key') }}
     group by context_key
 ),
 

@@ -35,7 +35,7 @@ people as (
         has_unknown_role,
         counts_as_active_learner,
         coalesce(status = 'Active', false) as is_active
-    from {{ ref('current_memberships') }}
+    from {{ ref('int_lti__memberships') }}
     where not is_test_user
 ),
 

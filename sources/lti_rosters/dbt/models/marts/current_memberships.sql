@@ -1,7 +1,4 @@
--- One statement reads every raw table of a roster, so that all are seen at one moment.
--- Built after the states, so that no roster is older than what is said of it.
--- depends_on: {{ ref('int_lti__course_states') }}
-{{ config(pre_hook="{{ lti_rosters.refuse_missing_tables() }}") }}
+{{ config(materialized='view') }}
 
 with
 
@@ -27,7 +24,7 @@ memberships as (
         counts_as_active_learner,
         sync_id,
         synced_at
-    from {{ ref('int_lti__membership_flags') }}
+    from {{ ref('int_lti__memberships') }}
 ),
 
 contexts as (

@@ -24,6 +24,9 @@ ready_courses as (
         context_key,
         built_in
     from {{ ref('int_lti__membership_events') }}
+    {%- if lti_rosters.is_kept() %}
+    where context_key in (select context_key from rosters)
+    {%- endif %}
 ),
 
 -- A course waits until its events, if it has any, are those of these rosters.

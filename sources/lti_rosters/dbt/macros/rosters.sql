@@ -1,0 +1,94 @@
+{#
+  What holds now is kept by course, too. int_lti__roster_marks says of each course what its rows in the raw tables
+  amount to, in one number that any change of them changes; int_lti__memberships carries the number with the rows that
+  were made of them. Where the two are not the same, the course is due: its rows are forgotten and made anew. A number
+  is read before the rows that carry it: what changes in between is found at the next build.
+
+  So nothing need be known of who changed the raw tables: a load, `erase`, `identity apply`, or somebody by hand.
+#}
+
+{# Count it up when int_lti__memberships is made in another way: every course is then made anew. #}
+{% macro roster_layout() %}{{ return('1') }}{% endmacro %}
+
+
+{#
+  A number of 64 bits for the values of *columns*, where rows are kept; NULL elsewhere. The numbers of several rows are
+  put together by bit_xor, so each is mixed once more: engines put those of columns together by sums and shifts,
+  with which two people who swap their names would cancel out.
+#}
+{% macro row_mark(columns) %}{{ return(adapter.dispatch('row_mark', 'lti_rosters')(columns)) }}{% endmacro %}
+
+{% macro default__row_mark(columns) %}{{ return('cast(null as ' ~ dbt.type_bigint() ~ ')') }}{% endmacro %}
+
+{% macro duckdb__row_mark(columns) %}{{ return('hash(hash(' ~ columns | join(', ') ~ '))') }}{% endmacro %}
+
+{% macro postgres__row_mark(columns) %}
+  {{ return('hashint8extended(hash_record_extended(row(' ~ columns | join(', ') ~ '), 0), 0)') }}
+{% endmacro %}
+
+{% macro redshift__row_mark(columns) %}{{ return(lti_rosters.default__row_mark(columns)) }}{% endmacro %}
+
+
+{# The numbers in *column* put together, in whatever order. #}
+{% macro folded_marks(column) %}{{ return(adapter.dispatch('folded_marks', 'lti_rosters')(column)) }}{% endmacro %}
+
+{% macro default__folded_marks(column) %}{{ return('max(' ~ column ~ ')') }}{% endmacro %}
+
+{% macro duckdb__folded_marks(column) %}{{ return('bit_xor(' ~ column ~ ')') }}{% endmacro %}
+
+{% macro postgres__folded_marks(column) %}{{ return('bit_xor(' ~ column ~ ')') }}{% endmacro %}
+
+{% macro redshift__folded_marks(column) %}{{ return(lti_rosters.default__folded_marks(column)) }}{% endmacro %}
+
+
+{# The condition that a course, in the column *context_key*, is made anew by this build. #}
+{% macro is_due(context_key) %}
+  {{ return(context_key ~ ' in (select context_key from ' ~ ref('int_lti__roster_marks') ~ ' where is_due)') }}
+{% endmacro %}
+
+
+{#
+  Before int_lti__memberships: finds out which courses are due. Those are not, that are kept with the mark of their raw
+  rows, in every row, and with as many rows; what else is kept is forgotten. Nothing is looked up in a list, which
+  PostgreSQL would walk for every row once it is long: all of it are joins.
+#}
+{% macro forget_due_courses() %}
+{%- set marks = ref('int_lti__roster_marks') %}
+{%- if model.config.materialized == 'incremental' and flags.INTROSPECT %}
+{{ lti_rosters.wait_for_other_builds(this) if lti_rosters.is_kept() }}
+update {{ marks }}
+set is_due = true
+where not is_due;
+{%- if lti_rosters.is_kept() %}
+{{ lti_rosters.plan_for_few_courses() }}
+update {{ marks }} as marks
+set is_due = false
+where exists (
+    select 1
+    from (
+        select
+            context_key,
+            min(mark) as first_mark,
+            max(mark) as last_mark,
+            count(*) as people
+        from {{ this }}
+        group by context_key
+    ) as kept
+    where
+        kept.context_key = marks.context_key
+        and kept.first_mark = marks.mark
+        and kept.last_mark = marks.mark
+        and kept.people = marks.people
+);
+delete from {{ this }} as kept
+where not exists (
+    select 1
+    from {{ marks }} as marks
+    where
+        marks.context_key = kept.context_key
+        and not marks.is_due
+);
+{{ lti_rosters.analyze(marks) }}
+{%- endif %}
+{%- endif %}
+{% endmacro %}

@@ -1,0 +1,22 @@
+{#
+  What holds for the transaction in which a model is made, on PostgreSQL.
+
+  A table is put in the old one's place under a lock that waits for every transaction that has read it, and whoever
+  comes to read waits behind it. Somebody's transaction that was left open would hold up a build, and everybody else,
+  for good: the build fails after ten minutes, and the tables stay as they were.
+
+  And plans are not compiled: PostgreSQL decides by how many rows it expects, which for models over models is far too
+  many, and then compiles longer than it runs.
+#}
+{% macro set_transaction() %}
+  {{ return(adapter.dispatch('set_transaction', 'lti_rosters')()) }}
+{% endmacro %}
+
+{% macro default__set_transaction() %}{{ return('') }}{% endmacro %}
+
+{% macro postgres__set_transaction() %}
+  {{ return("set local lock_timeout = '10min'; set local jit = off") }}
+{% endmacro %}
+
+{# Redshift has no such settings. #}
+{% macro redshift__set_transaction() %}{{ return('') }}{% endmacro %}

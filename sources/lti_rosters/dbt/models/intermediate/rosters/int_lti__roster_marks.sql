@@ -1,0 +1,56 @@
+-- What each course's rows in the raw tables amount to. See macros/rosters.sql.
+{{ config(materialized='table') }}
+
+with
+
+kinds as (
+    select
+        role_uri,
+        {{ lti_rosters.row_mark(['role_uri'] + lti_rosters.membership_flags()) }} as kind_mark
+    from {{ ref('int_lti__role_kinds') }}
+),
+
+-- Every column that int_lti__memberships takes, or makes something of.
+raw_rows as (
+    select
+        context_key,
+        sync_id,
+        1 as is_person,
+        {{ lti_rosters.row_mark([
+            lti_rosters.roster_layout(),
+            'user_id',
+            'registration',
+            'context_id',
+            'sync_id',
+            'status',
+            'primary_role',
+            'name',
+            'given_name',
+            'family_name',
+            'email',
+            'synced_at',
+        ]) }} as row_mark
+    from {{ ref('stg_lti__memberships') }}
+    union all
+    select
+        held.context_key,
+        held.sync_id,
+        0 as is_person,
+        {{ lti_rosters.row_mark(['held.user_id', 'held.role_uri', 'kinds.kind_mark']) }} as row_mark
+    from {{ ref('stg_lti__membership_roles') }} as held
+    left join kinds
+        on kinds.role_uri = held.role_uri
+)
+
+-- Without a mark where not every row is of one sync, or one of the tables has none: what is shown of such a course
+-- may be taken from the log (int_lti__half_rosters), so it is made anew each time.
+select
+    context_key,
+    sum(is_person) as people,
+    case
+        when min(sync_id) = max(sync_id) and min(is_person) < max(is_person)
+            then {{ lti_rosters.folded_marks('row_mark') }}
+    end as mark,
+    true as is_due
+from raw_rows
+group by context_key
