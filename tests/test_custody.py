@@ -246,6 +246,22 @@ def test_erased_is_gone_from_every_byte_and_stays_out(term: School) -> None:
     assert term.sql(HISTORY) == others
 
 
+@pytest.mark.slow
+def test_no_mark_of_an_erased_person_is_left(term: School) -> None:
+    """What the models remember a roster by follows from its members; it goes without a build, too."""
+    with term.settings():
+        assert run(RunOrder(directory=term.directory))["error"] is None
+    marked = (
+        "SELECT context_id, COUNT(members.mark), COUNT(marks.mark) FROM lti.int_lti__memberships AS members "
+        "INNER JOIN lti.int_lti__roster_marks AS marks USING (context_key) GROUP BY ALL ORDER BY ALL"
+    )
+    assert term.sql(marked) == [("c1", 3, 3), ("c2", 2, 2)]
+
+    erased(term, 4)
+
+    assert term.sql(marked) == [("c1", 3, 3), ("c2", 0, 0)]
+
+
 def test_counts_of_every_sync_are_lowered(term: School) -> None:
     """Members of complete and unchanged syncs, and the departure that nobody made any more."""
     erased(term)

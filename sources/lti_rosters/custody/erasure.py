@@ -16,7 +16,17 @@ from ..tables.columns import SUPPRESSIONS
 from ..tables.ledger import InForce, Ledger
 from .going_over import looking, set_identity
 from .link_rosters import link_hashes, lower_links
-from .places import MODELS, Place, counted, drop_all_staging, of_members, places, update
+from .places import (
+    MODELS,
+    Place,
+    counted,
+    drop_all_staging,
+    forget_marks,
+    marked,
+    of_members,
+    places,
+    update,
+)
 from .session import Order, Session, carried_out
 
 PERSON = "registration = %s AND user_id = %s"
@@ -152,7 +162,7 @@ def _when(session: Session, person: _Person) -> str:
 
 def _cleared(session: Session, tables: Sequence[Place]) -> list[str]:
     syncs = [each for each in places(session, session.dataset) if each.table == "roster_syncs"]
-    return [each.name for each in [*tables, *syncs]]
+    return list(dict.fromkeys(each.name for each in [*tables, *marked(session), *syncs]))
 
 
 def _erase(session: Session, ledger: Ledger, person: _Person, tables: Sequence[Place]) -> None:
@@ -170,6 +180,9 @@ def _erase(session: Session, ledger: Ledger, person: _Person, tables: Sequence[P
         for sync_id, content in hashes.items():
             update(session, syncs, {"roster_hash": "%s"}, "sync_id = %s", *(content, sync_id))
         _forget_links(session, person, syncs, [each for each in tables if "context_key" in each.columns])
+        if "memberships" in found:
+            theirs = f"SELECT context_key FROM {found['memberships'].name} WHERE {PERSON}"  # noqa: S608
+            forget_marks(session, theirs, *person.key)
         for each in tables:
             session.execute(f"DELETE FROM {each.name} WHERE {PERSON}", *person.key)  # noqa: S608 - a name
         _suppress(session, person)

@@ -59,10 +59,24 @@ def counted(session: Session, found: Iterable[Place], condition: str = "", *para
 
 def forget_models(session: Session) -> list[Place]:
     """Delete every row of the models that was made of members: the next build makes all of them anew."""
-    made = [each for each in places(session, MODELS) if each.columns & {"user_id", "built_in"}]
+    made = [each for each in places(session, MODELS) if each.columns & {"user_id", "built_in", "mark"}]
     for each in made:
         session.execute(f"DELETE FROM {each.name}")  # noqa: S608 - a name
     return made
+
+
+def marked(session: Session) -> list[Place]:
+    """The tables of the models that hold the marks of courses: numbers that follow from their members' rows."""
+    return [each for each in places(session, MODELS) if {"context_key", "mark"} <= each.columns]
+
+
+def forget_marks(session: Session, courses: str, *told: Any) -> None:
+    """Forget the marks of the *courses* that this SQL gives: they could be tried against who is guessed at.
+
+    The next build makes these courses anew.
+    """
+    for each in marked(session):
+        update(session, each, {"mark": "NULL"}, f"context_key IN ({courses})", *told)
 
 
 def drop_all_staging(session: Session) -> None:
