@@ -18,9 +18,14 @@ from jsonschema import Draft202012Validator
 import lti_rosters
 from lti_rosters.runs.run import Order, Watcher, run
 from school import School
+from starter import Started, start
 
 SCHEMA = json.loads((Path(lti_rosters.__file__).parent / "result.schema.json").read_text(encoding="utf-8"))
 COMMAND = shutil.which("lti-rosters", path=str(Path(sys.executable).parent)) or "lti-rosters"
+FRESH = (
+    not hasattr(os, "fork") or "FRESH_STARTS" in os.environ
+)  # every command a process from its first line on
+Process = subprocess.Popen[str] | Started
 SCREEN = 24  # lines of 80 columns
 
 
@@ -77,22 +82,29 @@ class Called:
 
 @dataclass
 class Desk:
-    """A bare working directory for real commands: nothing of ours in the environment but *environment*."""
+    """A bare working directory for real commands: nothing of ours in the environment but *environment*.
+
+    Where *is_fresh*, the command that is installed is started; else its process is forked, see `starter`.
+    """
 
     directory: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    is_fresh: bool = FRESH
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Start `lti-rosters` with *arguments*."""
+    def start(self, *arguments: str, **environment: str) -> Process:
+        """Start `lti-rosters` with *arguments*; anew where *environment* speaks to Python itself."""
         kept = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("SOURCES__", "RUNTIME__", "LOAD__", "DLT_", "DBT_", "COV_", "PYTEST"))
         }
+        whole = {**kept, "COLUMNS": "80", **self.environment, **environment}
+        if not self.is_fresh and not any(name.startswith("PYTHON") for name in environment):
+            return start(arguments, self.directory, whole)
         return subprocess.Popen(
             [COMMAND, *arguments],
             cwd=self.directory,
-            env={**kept, "COLUMNS": "80", **self.environment, **environment},
+            env=whole,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -105,7 +117,7 @@ class Desk:
         return ended(self.start(*arguments, **environment))
 
 
-def ended(process: subprocess.Popen[str]) -> Called:
+def ended(process: Process) -> Called:
     """Wait for *process* to end, a minute at most."""
     try:
         out, err = process.communicate(timeout=60)
@@ -116,14 +128,14 @@ def ended(process: subprocess.Popen[str]) -> Called:
 
 
 @contextlib.contextmanager
-def desk(school: School) -> Iterator[Desk]:
+def desk(school: School, *, is_fresh: bool = FRESH) -> Iterator[Desk]:
     """The school's directory as a desk, with its registrations in the environment of every command."""
     catalogued(school)
     with school.settings():
         ours = {
             name: value for name, value in os.environ.items() if name.startswith("SOURCES__LTI_ROSTERS__")
         }
-    yield Desk(school.directory, ours)
+    yield Desk(school.directory, ours, is_fresh)
 
 
 def files(directory: Path, but: Sequence[str] = ()) -> set[str]:

@@ -1,15 +1,15 @@
 """The `lti-rosters` command as a process: stdout and stderr, exit statuses, signals, two at once."""
 
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from commands import SCHEMA, Desk, desk, document, ended, files
+from commands import SCHEMA, Desk, Process, desk, document, ended, files
 from lti_rosters.keys.signing import SigningKey
 from lti_rosters.reference.platform import Course, Exchange, Reply, member
 from school import School, crowd
@@ -62,7 +62,7 @@ def test_a_run_tells_its_result_on_stdout_and_all_else_on_stderr(school: School)
     """The table, what is odd in the rosters and the closing line are results; that it reads and builds is not."""
     school.add("c1", ["ann", member("ben", roles=["Learner", "urn:example:role#Gardener"])])
 
-    with desk(school) as at:
+    with desk(school, is_fresh=True) as at:
         called = at.call("run", "--json")
         told = document(called.out)
         called = at.call("run", "--full")
@@ -156,7 +156,7 @@ def test_models_of_nothing_are_exit_9(tmp_path: Path) -> None:
 
 def test_version_is_told(at: Desk) -> None:
     """With the Python that runs it."""
-    called = at.call("--version")
+    called = replace(at, is_fresh=True).call("--version")
 
     assert (called.status, called.out.split()[0], "Python 3." in called.out) == (0, "lti-rosters", True)
 
@@ -225,7 +225,7 @@ def slow(exchange: Exchange) -> Reply | None:
 
 
 @pytest.fixture
-def busy(school: School) -> Iterator[tuple[Desk, "subprocess.Popen[str]"]]:
+def busy(school: School) -> Iterator[tuple[Desk, Process]]:
     """A desk at which a run is at work for some seconds."""
     school.add("c1", ["ann"], script=slow)
     with desk(school) as at:
@@ -236,7 +236,7 @@ def busy(school: School) -> Iterator[tuple[Desk, "subprocess.Popen[str]"]]:
         process.communicate()
 
 
-def test_no_wait_ends_with_10(busy: tuple[Desk, "subprocess.Popen[str]"]) -> None:
+def test_no_wait_ends_with_10(busy: tuple[Desk, Process]) -> None:
     """A second run beside the first ends at once and says why; the first goes on."""
     at, first = busy
 
@@ -247,7 +247,7 @@ def test_no_wait_ends_with_10(busy: tuple[Desk, "subprocess.Popen[str]"]) -> Non
     assert ended(first).status == 0
 
 
-def test_a_second_run_waits_for_the_first(busy: tuple[Desk, "subprocess.Popen[str]"], school: School) -> None:
+def test_a_second_run_waits_for_the_first(busy: tuple[Desk, Process], school: School) -> None:
     """It says that it waits, then reads what the first has loaded as unchanged."""
     at, first = busy
 
@@ -259,7 +259,7 @@ def test_a_second_run_waits_for_the_first(busy: tuple[Desk, "subprocess.Popen[st
     assert school.sql("SELECT COUNT(*) FROM memberships") == [(1,)]
 
 
-def test_a_killed_run_frees_the_lock(busy: tuple[Desk, "subprocess.Popen[str]"], school: School) -> None:
+def test_a_killed_run_frees_the_lock(busy: tuple[Desk, Process], school: School) -> None:
     """The next one finds nobody at work."""
     at, first = busy
     first.kill()

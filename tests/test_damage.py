@@ -4,12 +4,13 @@ import gzip
 import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from commands import carried_out
+from lti_rosters.keys.signing import SigningKey
 from lti_rosters.reference.platform import member
 from lti_rosters.runs.destination import FINISHED, GIVEN_UP, open_pipeline, own_staging
 from lti_rosters.runs.working import LOST, STAGING, begin_anew
@@ -65,6 +66,29 @@ def unpacked(path: Path) -> bytes:
         return path.read_bytes()
 
 
+@pytest.fixture(scope="module")
+def kept(tool_key: SigningKey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[School, Path]]:
+    """A school whose two courses were loaded once, and a copy of its directory as it was then."""
+    directory = tmp_path_factory.mktemp("damage")
+    with School(directory / "school", tool_key) as school:
+        school.open("canvas", max_attempts=2)
+        school.add("c1", ["ann"])
+        school.add("c2", ["ben"])
+        carried_out(school)
+        yield school, shutil.copytree(school.directory, directory / "copy")
+
+
+@pytest.fixture
+def loaded(kept: tuple[School, Path]) -> School:
+    """That school, as it was after its first load."""
+    school, copy = kept
+    shutil.rmtree(school.directory)
+    shutil.copytree(copy, school.directory)
+    school.platform.courses["c1"].members = [member("ann")]
+    school.platform.courses["c2"].members = [member("ben")]
+    return school
+
+
 DAMAGE = [
     ("state.json", cut),
     ("state.json", garble),
@@ -87,13 +111,11 @@ HARMLESS = [
 
 
 @pytest.mark.parametrize(("place", "damage"), DAMAGE)
-def test_a_damaged_directory_is_restored(school: School, place: str, damage: Callable[[Path], None]) -> None:
+def test_a_damaged_directory_is_restored(loaded: School, place: str, damage: Callable[[Path], None]) -> None:
     """Told once; what is unchanged is still known as such, what changed is loaded."""
-    school.add("c1", [ADA])
-    course = school.add("c2", ["ben"])
-    carried_out(school)
+    school = loaded
     damage(folder(school) / place)
-    course.members = [member("eve")]
+    school.platform.courses["c2"].members = [member("eve")]
 
     told, later = carried_out(school), carried_out(school)
 
@@ -105,12 +127,11 @@ def test_a_damaged_directory_is_restored(school: School, place: str, damage: Cal
 
 
 @pytest.mark.parametrize(("place", "damage"), HARMLESS)
-def test_what_dlt_makes_anew_is_no_damage(school: School, place: str, damage: Callable[[Path], None]) -> None:
+def test_what_dlt_makes_anew_is_no_damage(loaded: School, place: str, damage: Callable[[Path], None]) -> None:
     """Folders without anything in them may be missing."""
-    course = school.add("c1", ["ben"])
-    carried_out(school)
+    school = loaded
     damage(folder(school) / place)
-    course.members = [member("eve")]
+    school.platform.courses["c1"].members = [member("eve")]
 
     told = carried_out(school)
 
@@ -121,12 +142,14 @@ def test_what_dlt_makes_anew_is_no_damage(school: School, place: str, damage: Ca
 @pytest.mark.parametrize("normalized", [True, False])
 @pytest.mark.parametrize(("place", "damage"), [DAMAGE[1], DAMAGE[2], DAMAGE[3], DAMAGE[6]])
 def test_a_package_that_can_be_read_is_loaded_all_the_same(
-    school: School, place: str, damage: Callable[[Path], None], normalized: bool, is_first: bool
+    loaded: School, place: str, damage: Callable[[Path], None], normalized: bool, is_first: bool
 ) -> None:
     """What dlt knows is damaged, the package is not: what the killed run saw is in the history."""
-    course = school.add("c1", ["ann"])
-    if not is_first:
-        carried_out(school)
+    school = loaded
+    course = school.platform.courses["c1"]
+    if is_first:  # nothing of the load before
+        shutil.rmtree(school.directory / ".lti_rosters")
+        school.database.unlink()
     course.members = [ADA]
     leave_pending(school, normalized=normalized)
     path = folder(school) / place
@@ -159,11 +182,11 @@ def test_a_package_that_can_be_read_is_loaded_all_the_same(
     ],
 )
 def test_a_package_that_cannot_be_read_is_told_and_deleted(
-    school: School, pattern: str, damage: Callable[[Path], None], normalized: bool
+    loaded: School, pattern: str, damage: Callable[[Path], None], normalized: bool
 ) -> None:
     """It says that something was lost; the roster of today is loaded; nothing of it lies about."""
-    course = school.add("c1", ["ann"])
-    carried_out(school)
+    school = loaded
+    course = school.platform.courses["c1"]
     course.members = [ADA]
     leave_pending(school, normalized=normalized)
     (package,) = packages(school)
@@ -175,13 +198,13 @@ def test_a_package_that_cannot_be_read_is_told_and_deleted(
 
     assert (told["exit_status"], told["warnings"]) == (0, [LOST])
     assert (school.members("c1"), packages(school), rows_left(school)) == ({"eve"}, [], [])
-    assert (later["totals"]["unchanged"], later["warnings"]) == (1, [])
+    assert (later["totals"]["unchanged"], later["warnings"]) == (2, [])
 
 
-def test_a_package_that_the_destination_refuses_is_given_up(school: School) -> None:
+def test_a_package_that_the_destination_refuses_is_given_up(loaded: School) -> None:
     """Rows that only loading shows to be garbled do not stand in the way of every later run."""
-    course = school.add("c1", ["ann"])
-    carried_out(school)
+    school = loaded
+    course = school.platform.courses["c1"]
     course.members = [ADA]
     leave_pending(school, normalized=True)
     (package,) = packages(school)
@@ -195,13 +218,13 @@ def test_a_package_that_the_destination_refuses_is_given_up(school: School) -> N
     assert told["error"] is None, told["error"]["what"]
     assert told["warnings"] == [GIVEN_UP]
     assert (school.members("c1"), packages(school), rows_left(school)) == ({"eve"}, [], [])
-    assert (later["totals"]["unchanged"], later["warnings"]) == (1, [])
+    assert (later["totals"]["unchanged"], later["warnings"]) == (2, [])
 
 
-def test_the_note_of_the_destination_may_be_damaged(school: School) -> None:
+def test_the_note_of_the_destination_may_be_damaged(loaded: School) -> None:
     """What says which destination a package is for is no reason to keep it from being loaded."""
-    course = school.add("c1", ["ann"])
-    carried_out(school)
+    school = loaded
+    course = school.platform.courses["c1"]
     course.members = [ADA]
     leave_pending(school, normalized=True)
     garble(school.directory / ".lti_rosters/destination.json")
@@ -228,10 +251,15 @@ def test_the_working_directory_is_its_owners_alone(school: School) -> None:
 def test_finished_packages_do_not_pile_up(school: School) -> None:
     """After years of nights there are a few, without rows."""
     course = school.add("c1", [ADA])
-
-    for number in range(13):
+    for number in range(4):
         course.members = [ADA, member(f"p{number}")]
         carried_out(school)
+    nights = sorted(folder(school).glob("load/loaded/*"))
+    for number in range(9):
+        shutil.copytree(nights[0], nights[0].with_name(f"17{number:08}.5"))
+    course.members = [ADA]
+
+    carried_out(school)
 
     done = list(folder(school).glob("load/loaded/*"))
     assert (len(done), rows_left(school)) == (10, [])

@@ -47,7 +47,7 @@ def logged(working: Path) -> set[object]:
 
 # Where something new shows that a stage has begun, and the longest time after it (seconds) until the kill.
 STAGES: dict[str, tuple[Look, float]] = {
-    "start": (lambda _: {object()}, 2.0),
+    "start": (lambda _: {object()}, 0.8),
     "extract": (some("lti_rosters/normalize/[!.e]*/*/new_jobs/*"), 0.15),
     "normalize": (some("lti_rosters/normalize/extracted/*/new_jobs/*"), 0.1),
     "load": (some("lti_rosters/load/normalized/*/new_jobs/*"), 0.3),

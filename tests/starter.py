@@ -1,0 +1,207 @@
+"""Processes of `lti-rosters` that start at once: forked from one that has imported everything already.
+
+A process of its own spends more than a second on imports, and tests start hundreds. What is forked is one all the
+same: it has its arguments, environment, directory, streams and signals, and dies of `kill -9` alone. It can't tell
+what a command imports, nor what Python makes of its own variables and of its locale: `Desk` starts it anew for that.
+
+As a script this is the process that is forked; imported, it is how to ask that for another.
+"""
+
+import atexit
+import contextlib
+import functools
+import gc
+import importlib
+import io
+import json
+import os
+import pkgutil
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+BESIDE = (
+    "dbt.cli.main",
+    "dbt.adapters.duckdb",
+    "dbt.adapters.postgres",
+    "duckdb",
+)  # imported where they are used
+STDERR = {"errors": "backslashreplace", "line_buffering": True}  # as Python opens it
+SIZE = 8  # bytes that tell how long a request is
+
+
+def _text(read: io.FileIO) -> IO[str]:
+    return io.TextIOWrapper(io.BufferedReader(read), encoding="utf-8")
+
+
+class Started:
+    """A process that was forked, in the words of `subprocess.Popen` with text in its pipes."""
+
+    def __init__(self, link: socket.socket, out: int, err: int) -> None:
+        """Take the ends of ours: *link* tells the id of the process, and once it has ended its status."""
+        self._link = link.makefile("r")
+        self.pid = int(self._link.readline())
+        self.stdout: IO[str] = _text(io.FileIO(out))
+        self.stderr: IO[str] = _text(io.FileIO(err))
+        self.returncode: int | None = None
+        self._said: dict[IO[str], str] = {}
+        self._readers: list[threading.Thread] = []
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit status, negative for a signal; raises TimeoutExpired after *timeout* seconds."""
+        if self.returncode is None:
+            if not select.select([self._link], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("lti-rosters", timeout or 0)
+            self.returncode = os.waitstatus_to_exitcode(int(self._link.readline()))
+            self._link.close()
+        return self.returncode
+
+    def poll(self) -> int | None:
+        """Return the exit status, or None while it is at work."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Wait for its end; return all that it said on stdout and on stderr."""
+        if not self._readers:
+            self._readers = [
+                threading.Thread(target=self._read, args=(pipe,), daemon=True)
+                for pipe in (self.stdout, self.stderr)
+            ]
+            for reader in self._readers:
+                reader.start()
+        self.wait(timeout)
+        for reader in self._readers:
+            reader.join()
+        return self._said[self.stdout], self._said[self.stderr]
+
+    def _read(self, pipe: IO[str]) -> None:
+        self._said[pipe] = "" if pipe.closed else pipe.read()
+        pipe.close()
+
+
+def start(arguments: Sequence[str], directory: Path, environment: Mapping[str, str]) -> Started:
+    """Start `lti-rosters` with *arguments* in *directory*, with nothing but *environment* in its environment."""
+    request = json.dumps([list(arguments), str(directory), dict(environment)]).encode()
+    ours, theirs = socket.socketpair()
+    (out, their_out), (err, their_err) = os.pipe(), os.pipe()
+    with _LOCK:
+        door = _door()
+        socket.send_fds(door, [len(request).to_bytes(SIZE)], [their_out, their_err, theirs.fileno()])
+        door.sendall(request)
+    for end in (their_out, their_err):
+        os.close(end)
+    theirs.close()
+    return Started(ours, out, err)
+
+
+_LOCK = threading.Lock()
+
+
+@functools.cache
+def _door() -> socket.socket:
+    """The way to the process that is forked, started when it is first needed; it ends with this one."""
+    ours, theirs = socket.socketpair()
+    process = subprocess.Popen(
+        [sys.executable, "-P", __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()]
+    )
+    theirs.close()
+
+    def close() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(close)
+    return ours
+
+
+# The process that is forked
+
+
+def _import_everything() -> None:
+    package = importlib.import_module("lti_rosters")
+    for module in pkgutil.walk_packages(package.__path__, "lti_rosters."):
+        importlib.import_module(module.name)
+    for name in BESIDE:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+def _requests(door: socket.socket) -> Iterator[tuple[Any, list[int]]]:
+    """What is asked for, with the descriptors of stdout, stderr and the link."""
+    while True:
+        head, descriptors, _, _ = socket.recv_fds(door, SIZE, 3)
+        if not head:
+            return
+        body = b""
+        while len(body) < int.from_bytes(head):
+            body += door.recv(int.from_bytes(head) - len(body))
+        yield json.loads(body), descriptors
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _forked(door: socket.socket) -> list[str] | None:
+    """Fork for each request; return the arguments in each child that is to be the command, and None at the end."""
+    for (arguments, directory, environment), (out, err, link) in _requests(door):
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:  # keepers that have ended
+                pass
+        if os.fork():
+            continue
+        # A keeper: it waits for the command's process, which it forks in turn, and tells its status.
+        door.close()
+        child = os.fork()
+        if not child:
+            os.close(link)
+            _become(directory, environment, out, err)
+            return list(arguments)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        os.close(out)
+        os.close(err)
+        os.write(link, f"{child}\n".encode())
+        os.write(link, f"{os.waitpid(child, 0)[1]}\n".encode())
+        os._exit(0)
+    return None
+
+
+def _become(directory: str, environment: Mapping[str, str], out: int, err: int) -> None:
+    """Take on the surroundings of the command: directory, environment and streams."""
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(environment)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for descriptor, place in ((nothing, 0), (out, 1), (err, 2)):
+        os.dup2(descriptor, place)
+        os.close(descriptor)
+    sys.stdin = _text(io.FileIO(0, closefd=False))
+    for name, descriptor, manner in (("stdout", 1, {}), ("stderr", 2, STDERR)):
+        written = io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False))
+        setattr(sys, name, io.TextIOWrapper(written, encoding="utf-8", **manner))
+
+
+if __name__ == "__main__":
+    _import_everything()
+    gc.freeze()  # what is there is not looked at, and so not copied, in every child
+    asked = _forked(socket.socket(fileno=int(sys.argv[1])))
+    if asked is not None:
+        from lti_rosters.cli.main import main
+
+        sys.argv = ["lti-rosters", *asked]
+        main()
