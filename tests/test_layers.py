@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -266,16 +267,34 @@ def test_published_names_exist(name: str) -> None:
 
 
 def test_the_package_publishes_all_that_is_public() -> None:
-    """`__all__` of the package is what it imports under public names, and its version."""
+    """`__all__` of the package is what it shows to a type checker and gives when asked, and its version."""
     package = importlib.import_module("lti_rosters")
-    public = {
-        alias.asname or alias.name
-        for node in TREES["__init__"].body
+    (shown,) = [node for node in TREES["__init__"].body if isinstance(node, ast.If)]
+    imported = {
+        alias.name: node.module
+        for node in shown.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
 
-    assert set(package.__all__) == public
+    assert set(package.__all__) == {*imported, "__version__"}
+    assert set(package.__all__) <= set(dir(package))
+    for name, module in imported.items():
+        assert getattr(package, name) is getattr(importlib.import_module(f"lti_rosters.{module}"), name)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = package.nothing
+
+
+def test_help_waits_for_no_large_library() -> None:
+    """`lti-rosters --help` imports neither dlt nor what reads rosters."""
+    program = (
+        "import sys; from lti_rosters.cli.main import commands; commands(['--help'], standalone_mode=False); "
+        "print(sorted({'dlt', 'pyarrow', 'duckdb', 'dbt', 'httpx', 'cryptography'} & set(sys.modules)))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert "LTI course rosters in your warehouse." in told.stdout
+    assert told.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "pipelines").glob("*.py")), ids=lambda path: path.name)

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 
+from ..rosters.collection import collect_rarely
 from ..version import __version__
 from .check import check
 from .contexts import contexts
@@ -22,6 +23,7 @@ from .run import models, run
 
 def main() -> NoReturn:
     """Run the command line; the exit status is that of design §6."""
+    collect_rarely()  # before dlt is imported: no module of it is garbage
     os.umask(0o077)  # what is written holds students' records: it is its owner's
     # Before dlt is imported: no telemetry, and Ctrl-C is ours, so that what is complete is still loaded.
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")

@@ -1,4 +1,4 @@
-"""Garbage collection while rosters are read: seldom, because what is read holds no cycles."""
+"""Garbage collection: seldom, because neither what is read nor what dlt and dbt are made of is garbage."""
 
 import gc
 from collections.abc import Iterator
@@ -9,11 +9,16 @@ from contextlib import contextmanager
 THRESHOLDS = (100_000, 20, 100)
 
 
+def collect_rarely() -> None:
+    """Collect seldom for the rest of this process, which must be ours alone."""
+    gc.set_threshold(*THRESHOLDS)
+
+
 @contextmanager
 def rarely_collected() -> Iterator[None]:
     """Collect seldom inside the block; the process's own thresholds hold again after it."""
     before = gc.get_threshold()
-    gc.set_threshold(*THRESHOLDS)
+    collect_rarely()
     try:
         yield
     finally:
