@@ -18,7 +18,8 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from ..errors import ConfigurationError, DestinationError, LtiRostersError
 from ..settings.identity import Identity
-from ..source import without_doubles
+from ..source import DISTINCT, without_doubles
+from .embedded import Embedded, note_unfilled
 from .failures import cause, failed, is_final
 from .lease import drop_staging, sole_reader, sole_writer
 from .models import Warehouse
@@ -120,14 +121,14 @@ def _destination(name: str | None, directory: Path, database: Path | None) -> An
     if database is not None:
         return _file(database, directory)
     if any(_is_set(f"{prefix}destination.{key}") for prefix in ("", f"{PIPELINE}.") for key in DUCKDB_KEYS):
-        return "duckdb"  # dlt reads the settings that there are of it
+        return Embedded()  # dlt reads the settings that there are of it
     return _file(directory / DATABASE, directory)
 
 
 def _file(database: Path, directory: Path) -> Any:
     """The DuckDB file *database*: what its merges need beyond a bounded memory goes to the working directory."""
     bounds = duckdb_bounds(directory / WORKING_DIRECTORY, MEMORY_LIMIT)
-    return dlt.destinations.duckdb(DuckDbCredentials(str(database), global_config=bounds))
+    return Embedded(DuckDbCredentials(str(database), global_config=bounds))
 
 
 def _is_set(key: str) -> bool:
@@ -200,6 +201,7 @@ def _finish(pipeline: dlt.Pipeline, on_wait: Callable[[], None]) -> LoadInfo:
         if _is_duckdb(pipeline):
             drop_staging(pipeline)
             begin_anew(Path(pipeline.working_dir))
+            note_unfilled(pipeline, DISTINCT)
         # One merge at a time in DuckDB: it uses every core for each, and together they take its memory many times.
         info = pipeline.load(workers=1) if _is_duckdb(pipeline) else pipeline.load()
         drop_staging(pipeline)

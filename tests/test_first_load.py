@@ -1,0 +1,133 @@
+"""A first load fills DuckDB's tables without a staging table, and brings the rows that a merge brings."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pytest
+
+from commands import carried_out
+from lti_rosters.keys.signing import SigningKey
+from lti_rosters.reference.platform import member
+from lti_rosters.runs.destination import FINISHED, open_pipeline, own_staging
+from lti_rosters.runs.embedded import Embedded, note_unfilled
+from lti_rosters.source import DISTINCT, lti_rosters, without_doubles
+from school import School, crowd
+
+OF_A_LOAD = ("_dlt_load_id", "sync_id", "synced_at", "observed_at")
+
+
+@pytest.fixture
+def school(tool_key: SigningKey, tmp_path: Path) -> Iterator[School]:
+    """Three courses: of people, of nobody, and of somebody without a role."""
+    with School(tmp_path / "school", tool_key) as school:
+        school.open("canvas", max_attempts=1)
+        school.add("c1", [*crowd(30), member("ann", ["Instructor", "Learner"])])
+        school.add("c2")
+        school.add("c3", [member("nil", [])])
+        yield school
+
+
+def filled(school: School, *, is_repeated: bool = False) -> set[str]:
+    """Load the school's first package as our commands do; return the staging tables that this took.
+
+    With *is_repeated* the package lies there as if nothing of it had been noted.
+    """
+    working = school.directory / ".lti_rosters"
+    working.mkdir()
+    with school.settings() as names, own_staging(working):
+        pipeline = open_pipeline(None, school.directory, database=school.database)
+        source = lti_rosters(school.contexts(names))
+        without_doubles(source)
+        pipeline.extract(source)
+        pipeline.normalize()
+        note_unfilled(pipeline, DISTINCT)
+        before = shutil.copytree(working, school.directory / "before")
+        pipeline.load().raise_on_failed_jobs()
+        pipeline.deactivate()
+    if is_repeated:
+        shutil.rmtree(working)
+        before.rename(working)
+    query = "SELECT table_name FROM duckdb_tables() WHERE schema_name LIKE 'lti_raw_staging_%'"
+    return {name for (name,) in school.sql(query)}
+
+
+def contents(school: School, table: str) -> list[tuple[Any, ...]]:
+    """Every row, but for what tells one load from another."""
+    return school.sql(f"SELECT COLUMNS(lambda name: name NOT IN {OF_A_LOAD}) FROM {table} ORDER BY ALL")
+
+
+def test_no_staging_table_and_no_marker(school: School) -> None:
+    """Who is on a roster is there once; what tells a merge that a roster is empty is nobody."""
+    staged = filled(school)
+
+    assert not staged & DISTINCT
+    assert "roster_syncs" in staged
+    assert school.sql("SELECT COUNT(*) FROM memberships") == [(32,)]
+    assert school.sql("SELECT COUNT(*) FROM membership_roles") == [(32,)]
+    assert school.sql("SELECT COUNT(*) FROM membership_log") == [(32,)]
+    for table in DISTINCT:
+        assert school.sql(f"SELECT COUNT(*) FROM {table} WHERE user_id = ''") == [(0,)]
+
+
+def test_the_rows_are_those_of_a_merge(school: School, tmp_path: Path) -> None:
+    """A pipeline of the user's own merges the same rosters into another file."""
+    merged = school.fork(tmp_path / "merged")
+    carried_out(school)
+    merged.run()
+
+    columns = (
+        "SELECT column_name, data_type FROM duckdb_columns() "
+        "WHERE schema_name = 'lti_raw' AND table_name = ? ORDER BY column_index"
+    )
+    for table in sorted(DISTINCT):
+        assert contents(school, table) == contents(merged, table) != []
+        assert school.sql(columns, table) == merged.sql(columns, table)
+
+
+def test_a_repeated_package_is_merged(school: School) -> None:
+    """Killed when everything was filled and nothing noted: the package starts anew, and finds rows."""
+    filled(school, is_repeated=True)
+
+    told = carried_out(school)
+
+    assert told["warnings"] == [FINISHED]
+    assert school.sql("SELECT COUNT(*), COUNT(DISTINCT (context_key, user_id)) FROM memberships") == [
+        (32, 32)
+    ]
+    assert school.sql("SELECT COUNT(*) FROM membership_roles") == [(32,)]
+    assert school.sql("SELECT COUNT(*) FROM membership_log") == [(32,)]
+
+
+def test_a_table_with_a_row_is_merged_into(school: School) -> None:
+    """Whoever left is gone after the second load, and only tables without a row are filled."""
+    carried_out(school)
+    school.platform.courses["c1"].members[:] = crowd(29)
+    school.sql("DELETE FROM membership_log")
+
+    with school.settings():
+        pipeline = open_pipeline(None, school.directory, database=school.database)
+        note_unfilled(pipeline, DISTINCT)
+        assert isinstance(pipeline.destination, Embedded)
+        assert pipeline.destination.unfilled == {"membership_log"}
+        pipeline.deactivate()
+    carried_out(school)
+
+    assert school.members("c1") == {f"u{number}" for number in range(29)}
+    assert school.sql("SELECT user_id FROM membership_log WHERE user_id NOT LIKE 'u%'") == [
+        ("nil",)
+    ]  # mended
+    assert school.sql("SELECT COUNT(*) FROM membership_log") == [(30,)]
+
+
+def test_dlt_finds_the_destination_again(school: School) -> None:
+    """`dlt pipeline` and a pipeline opened by its name know the file as dlt's own duckdb."""
+    carried_out(school)
+
+    with school.settings():
+        attached = dlt.attach("lti_rosters", pipelines_dir=str(school.directory / ".lti_rosters"))
+        assert type(attached.destination) is dlt.destinations.duckdb
+        assert attached.destination.destination_name == "duckdb"
+        attached.deactivate()
