@@ -16,6 +16,7 @@ from lti_rosters.runs.embedded import Embedded, note_unfilled
 from lti_rosters.source import DISTINCT, lti_rosters, without_doubles
 from school import School, crowd
 
+OF_MEMBERS = ("memberships", "membership_roles", "membership_log")
 OF_A_LOAD = ("_dlt_load_id", "sync_id", "synced_at", "observed_at")
 
 
@@ -64,11 +65,11 @@ def test_no_staging_table_and_no_marker(school: School) -> None:
     staged = filled(school)
 
     assert not staged & DISTINCT
-    assert "roster_syncs" in staged
+    assert "contexts" in staged
     assert school.sql("SELECT COUNT(*) FROM memberships") == [(32,)]
     assert school.sql("SELECT COUNT(*) FROM membership_roles") == [(32,)]
     assert school.sql("SELECT COUNT(*) FROM membership_log") == [(32,)]
-    for table in DISTINCT:
+    for table in OF_MEMBERS:
         assert school.sql(f"SELECT COUNT(*) FROM {table} WHERE user_id = ''") == [(0,)]
 
 
@@ -82,7 +83,7 @@ def test_the_rows_are_those_of_a_merge(school: School, tmp_path: Path) -> None:
         "SELECT column_name, data_type FROM duckdb_columns() "
         "WHERE schema_name = 'lti_raw' AND table_name = ? ORDER BY column_index"
     )
-    for table in sorted(DISTINCT):
+    for table in (*OF_MEMBERS, "roles", "registrations"):
         assert contents(school, table) == contents(merged, table) != []
         assert school.sql(columns, table) == merged.sql(columns, table)
 
@@ -99,6 +100,10 @@ def test_a_repeated_package_is_merged(school: School) -> None:
     ]
     assert school.sql("SELECT COUNT(*) FROM membership_roles") == [(32,)]
     assert school.sql("SELECT COUNT(*) FROM membership_log") == [(32,)]
+    assert school.sql("SELECT COUNT(*), COUNT(DISTINCT sync_id) FROM roster_syncs") == [(6, 6)]
+    ((rows, uris),) = school.sql("SELECT COUNT(*), COUNT(DISTINCT role_uri) FROM roles")
+    assert rows == uris > 9
+    assert school.sql("SELECT COUNT(*) FROM registrations") == [(1,)]
 
 
 def test_a_table_with_a_row_is_merged_into(school: School) -> None:

@@ -34,7 +34,9 @@ log = logging.getLogger(__name__)
 
 SECTION = "lti_rosters"
 # No key stands twice in one load of these.
-DISTINCT = frozenset({"memberships", "membership_roles", "membership_log"})
+DISTINCT = frozenset(
+    {"memberships", "membership_roles", "membership_log", "roster_syncs", "roles", "registrations"}
+)
 # Loaded whatever else is selected: without them nobody could tell what the rest is worth, nor what its ids are.
 KEPT = ("roster_syncs", "registrations")
 
@@ -165,9 +167,9 @@ def _disposition(table: Table) -> dict[str, Any]:
 
 
 def without_doubles(source: DltSource) -> None:
-    """Spare the tables of members dlt's de-duplicating window, half of what their merge costs.
+    """Spare those tables dlt's de-duplicating window, half of what the merge of members costs.
 
-    No batch holds a key of theirs twice. Right only where no copy job is ever repeated into staging tables that
+    Right only where no copy job is ever repeated into staging tables that
     hold rows already: a package that was begun must start anew from empty ones.
     """
     for name in DISTINCT & source.resources.keys():
