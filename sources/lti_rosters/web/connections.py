@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import httpcore
 import httpx
@@ -23,6 +24,31 @@ VALUE = re.compile(rb"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
 Headers = list[tuple[bytes, bytes]]
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What goes out: *method* and *target* to the host of *origin*, which is no more than that of its URL.
+
+    *target* is path and query byte for byte: httpx would normalise the link that a platform wrote (RFC 8288 §3).
+    *timeout* bounds every wait, *connect_timeout* that for a connection; seconds.
+    """
+
+    method: str
+    origin: httpx.URL = field(repr=False)
+    target: bytes = field(repr=False)
+    headers: Headers = field(repr=False)
+    content: bytes = field(repr=False)
+    connect_timeout: float
+    timeout: float
+
+    @property
+    def head(self) -> Headers:
+        """All headers: those of the caller, the host, the length of a content."""
+        head = [(b"Host", self.origin.netloc), *self.headers]
+        if self.content:
+            head.append((b"Content-Length", b"%d" % len(self.content)))
+        return head
+
+
 class Connections:
     """The connections to the origins that are asked, the last used first; safe to share between threads."""
 
@@ -34,26 +60,26 @@ class Connections:
         self._idle: dict[tuple[str, str, int | None], list[tuple[float, httpcore.NetworkStream]]] = {}
         self._lock = threading.Lock()
 
-    def handle_request(self, request: httpx.Request, target: bytes) -> tuple[int, Headers, "Body"]:
-        """Send *request* for *target* on a connection of its own; return status, headers and body.
+    def ask(self, request: Request) -> tuple[int, Headers, "Body"]:
+        """Send *request* on a connection of its own; return status, headers and body.
 
         The body has to be closed. Both raise httpcore's errors.
         """
-        message = _written(request, target)
-        timeouts = request.extensions["timeout"]
-        stream = self._taken(request.url) or self._opened(request.url, timeouts["connect"])
+        message = _written(request)
+        place = request.origin
+        stream = self._taken(place) or self._opened(place, request.connect_timeout)
         reply = Reply()
         try:
             with contextlib.suppress(
                 httpcore.WriteError
             ):  # who refuses a request may answer before it is whole
-                stream.write(message, timeouts["write"])
+                stream.write(message, request.timeout)
             while not reply.status:
-                reply.feed(stream.read(PIECE, timeouts["read"]))
+                reply.feed(stream.read(PIECE, request.timeout))
         except BaseException:
             stream.close()
             raise
-        body = Body(stream, reply, timeouts["read"], lambda: self._back(request.url, stream))
+        body = Body(stream, reply, request.timeout, lambda: self._back(place, stream))
         return reply.status, reply.headers, body
 
     def close(self) -> None:
@@ -117,16 +143,16 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
 
-def _written(request: httpx.Request, target: bytes) -> bytes:
+def _written(request: Request) -> bytes:
     """*request* as it goes out; raises httpcore.LocalProtocolError where it is none."""
-    headers = request.headers.raw
-    is_legal = all(NAME.fullmatch(name) and VALUE.fullmatch(value) for name, value in headers)
-    if not is_legal or TARGET.fullmatch(target) is None:
+    head = request.head
+    is_legal = all(NAME.fullmatch(name) and VALUE.fullmatch(value) for name, value in head)
+    if not is_legal or TARGET.fullmatch(request.target) is None:
         raise httpcore.LocalProtocolError("an illegal header")
-    lines = [b"%s: %s\r\n" % header for header in headers]
+    lines = b"".join([b"%s: %s\r\n" % header for header in head])
     return b"%s %s HTTP/1.1\r\n%s\r\n%s" % (
         request.method.encode("ascii"),
-        target,
-        b"".join(lines),
+        request.target,
+        lines,
         request.content,
     )

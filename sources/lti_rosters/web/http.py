@@ -1,4 +1,4 @@
-"""How httpx is set up and fed: certificates verified, proxies without surprises, targets as written."""
+"""How requests go out: certificates verified, proxies without surprises, targets as written."""
 
 import functools
 import os
@@ -6,22 +6,40 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass, field
 
 import httpcore
 import httpx
 
 from ..errors import ConfigurationError
 from ..version import __version__
-from .connections import IDLE, Connections
+from .connections import IDLE, Body, Connections, Request
 from .proxies import is_spared, proxy_url
 from .wire import Backend, Watch
 
 USER_AGENT = f"lti-rosters/{__version__}"
 
 
-class Wire(httpx.BaseTransport):
-    """An httpx transport without a client above it: that keeps cookies, makes a userinfo Basic, logs URLs."""
+@dataclass(frozen=True, slots=True)
+class Response:
+    """Status and headers of a response, its body as it comes (not decoded); to be closed."""
+
+    status: int
+    headers: httpx.Headers = field(repr=False)
+    _body: "Body | httpcore.Response" = field(repr=False)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the body; raises httpx's errors."""
+        with _told_as_httpx():
+            yield from self._body if isinstance(self._body, Body) else self._body.iter_stream()
+
+    def close(self) -> None:
+        """Give the connection back, or close it."""
+        self._body.close()
+
+
+class Wire:
+    """What takes every request: straight to the platform, or through a proxy."""
 
     def __init__(self, stop: threading.Event) -> None:
         """Raises ConfigurationError where the environment names certificates or a proxy of no use."""
@@ -32,19 +50,14 @@ class Wire(httpx.BaseTransport):
         self._proxied = self._proxy(proxy) if proxy else None
         self.watch.silence()
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send *request*; the body is read from the response, which raises httpx's errors as well.
-
-        Its extension "target" goes before the path of its URL.
-        """
-        target = request.extensions.get("target", request.url.raw_path)
+    def ask(self, request: Request) -> Response:
+        """Send *request*; raises httpx's errors."""
         with _told_as_httpx():
-            if self._proxied is not None and _is_proxied(str(request.url)):
-                answer = self._proxied.handle_request(_as_httpcore(request, target))
-                status, headers, body = answer.status, answer.headers, answer.stream
-            else:
-                status, headers, body = self._direct.handle_request(request, target)
-        return httpx.Response(status, headers=headers, stream=_Stream(body))
+            if self._proxied is not None and _is_proxied(str(request.origin)):
+                answer = self._proxied.handle_request(_as_httpcore(request))
+                return Response(answer.status, httpx.Headers(answer.headers), answer)
+            status, headers, body = self._direct.ask(request)
+        return Response(status, httpx.Headers(headers), body)
 
     def close(self) -> None:
         """Close every connection."""
@@ -67,29 +80,27 @@ class Wire(httpx.BaseTransport):
         )
 
 
-class _Stream(httpx.SyncByteStream):
-    def __init__(self, body: Any) -> None:
-        self._body = body
-
-    def __iter__(self) -> Iterator[bytes]:
-        with _told_as_httpx():
-            yield from self._body
-
-    def close(self) -> None:
-        self._body.close()
-
-
 def _is_proxied(url: str) -> bool:
     return url.startswith("https:") and not is_spared(url)
 
 
-def _as_httpcore(request: httpx.Request, target: bytes) -> httpcore.Request:
-    """*request* as the engine of proxies takes it; "target" among its extensions would go to the proxy, too."""
-    url, extensions = request.url, {**request.extensions}
-    extensions.pop("target", None)
-    at = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=target)
+def _as_httpcore(request: Request) -> httpcore.Request:
+    """*request* as the engine of proxies takes it."""
+    at = request.origin
+    seconds = request.timeout
     return httpcore.Request(
-        request.method, at, headers=request.headers.raw, content=request.content, extensions=extensions
+        request.method,
+        httpcore.URL(scheme=at.raw_scheme, host=at.raw_host, port=at.port, target=request.target),
+        headers=request.head,
+        content=request.content,
+        extensions={
+            "timeout": {
+                "connect": request.connect_timeout,
+                "read": seconds,
+                "write": seconds,
+                "pool": seconds,
+            }
+        },
     )
 
 

@@ -23,6 +23,7 @@ from ..errors import (
 )
 from . import http, inflate
 from .answer import Answer, is_passing, is_throttled, retry_after, units_left
+from .connections import Request
 from .pace import Held, Pace
 from .urls import origin
 
@@ -155,12 +156,12 @@ class Transport:
             request = self._request(call, place, url, effort)
             effort.requests += 1
             with self._wire.watch.until(effort.deadline):
-                response = self._wire.handle_request(request)
+                response = self._wire.ask(request)
                 try:
                     body = self._body(response)
                 finally:
                     response.close()
-            answer = Answer(response.status_code, response.headers, body, url)
+            answer = Answer(response.status, response.headers, body, url)
             if is_throttled(answer):
                 effort.throttles += 1
                 self.pace.throttled(ticket)
@@ -182,35 +183,29 @@ class Transport:
             )
         return found
 
-    def _request(self, call: Call, place: str, url: str, effort: Effort) -> httpx.Request:
+    def _request(self, call: Call, place: str, url: str, effort: Effort) -> Request:
         left = effort.deadline - self.clock()
         if left <= 0:
             raise self._out_of_time()
         seconds = min(self.bounds.timeout, left)
-        return httpx.Request(
+        headers = {"user-agent": http.USER_AGENT, "accept-encoding": "gzip", **call.headers()}
+        return Request(
             call.method,
-            http.address(place),  # without userinfo, which httpx would turn into Basic
-            headers={"user-agent": http.USER_AGENT, "accept-encoding": "gzip", **call.headers()},
-            content=call.content() if call.content else None,
-            extensions={
-                "timeout": {
-                    "connect": min(CONNECT_TIMEOUT, seconds),
-                    "read": seconds,
-                    "write": seconds,
-                    "pool": seconds,
-                },
-                # Byte for byte: httpx would normalise the link that a platform wrote (RFC 8288 §3).
-                "target": http.target(url),
-            },
+            http.address(place),  # without userinfo, which nobody asked us to send
+            http.target(url),
+            [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()],
+            call.content() if call.content else b"",
+            connect_timeout=min(CONNECT_TIMEOUT, seconds),
+            timeout=seconds,
         )
 
-    def _body(self, response: httpx.Response) -> bytes:
-        """Read and decode a body ourselves: httpx neither bounds one nor sees a compressed one cut."""
+    def _body(self, response: http.Response) -> bytes:
+        """Read and decode a body: bounded, and never cut unnoticed."""
         decoder = inflate.decoder(response.headers.get("content-encoding", ""))
         if decoder is None:
             raise MalformedError("a body came in a coding that was not asked for.", where=self.where)
         most, size, chunks = self.bounds.max_body, 0, []
-        for raw in response.iter_raw():  # as it comes: a body that only drips must meet its deadline
+        for raw in response.pieces():  # as it comes: a body that only drips must meet its deadline
             try:
                 decoded = decoder.read(raw, most + 1 - size)
             except inflate.Damaged as error:
@@ -218,7 +213,7 @@ class Transport:
             size += sum(map(len, decoded))
             chunks += decoded
             if size > most:
-                raise self._too_large(response.status_code)
+                raise self._too_large(response.status)
         if decoder.is_cut:
             raise httpx.RemoteProtocolError("peer closed connection inside a compressed body")
         return b"".join(chunks)
