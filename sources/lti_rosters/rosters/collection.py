@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 # Objects made between two collections. Python's own 700 has it walk every member again and again, for nothing:
 # a seventh of the CPU of a large load.
-THRESHOLDS = (100_000, 20, 100)
+THRESHOLDS = (500_000, 20, 100)
 
 
 def collect_rarely() -> None:
