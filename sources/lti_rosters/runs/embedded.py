@@ -19,10 +19,6 @@ class Embedded(dlt.destinations.duckdb):
 
     unfilled: frozenset[str] = frozenset()
 
-    def __init__(self, credentials: Any = None) -> None:
-        """*credentials* as dlt takes them; those of the settings by default."""
-        super().__init__(credentials, destination_name="duckdb")
-
     @property
     def destination_type(self) -> str:
         """What dlt finds it by when it opens the pipeline another time."""
