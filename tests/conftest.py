@@ -1,15 +1,25 @@
 """Fixtures for end-to-end tests: the tool's key, and a school with a platform and a warehouse."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lti_rosters.keys.signing import SigningKey, new_key
+from lti_rosters.rosters.collection import collect_rarely
 
 pytest.register_assert_rewrite("school", "play", "replies")  # their asserts tell as much as a test's own
 
 from school import School  # noqa: E402 - after the line above
+
+
+collect_rarely()  # as the commands do: a sixth of what the tests of the models take
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector pass over modules and tests: they stay."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
