@@ -13,8 +13,7 @@ pytest.register_assert_rewrite("school", "play", "replies")  # their asserts tel
 
 from school import School  # noqa: E402 - after the line above
 
-
-collect_rarely()  # as the commands do: a sixth of what the tests of the models take
+collect_rarely()  # as the commands do: a fifteenth of what the tests of the models take
 
 
 def pytest_collection_finish() -> None:

@@ -3,6 +3,7 @@
 What a run is at work on is seen from outside, by the files of its working directory.
 """
 
+import contextlib
 import random
 import signal
 import time
@@ -36,7 +37,13 @@ Look = Callable[[Path], set[object]]
 
 def some(pattern: str) -> Look:
     """A look that finds the paths of *pattern* below the working directory."""
-    return lambda working: set(working.glob(pattern))
+
+    def look(working: Path) -> set[object]:
+        with contextlib.suppress(FileNotFoundError):
+            return set(working.glob(pattern))
+        return look(working)  # a folder was moved on while it was looked into
+
+    return look
 
 
 def logged(working: Path) -> set[object]:
