@@ -116,7 +116,11 @@ def build(
     check_loaded(warehouse, (raw_schema, schema))
     folder = (work_dir / "dbt").resolve()
     write_profile(folder, target(warehouse, schema, work_dir))
-    settings: dict[str, Any] = {"lti_raw_schema": raw_schema, "comment_on_raw_tables": True}
+    settings: dict[str, Any] = {
+        "lti_raw_schema": raw_schema,
+        "comment_on_raw_tables": True,
+        "index_raw_tables": True,
+    }
     settings["stale_after_hours"] = (
         dict(stale_after_hours) if isinstance(stale_after_hours, Mapping) else stale_after_hours
     )

@@ -6,6 +6,9 @@
   committed, or which tables a build that broke off had reached.
 
   Forgetting is a hook before the model, in its transaction; the model then inserts the courses that are not there.
+
+  What a build on top of another asks is about few courses, and on PostgreSQL it is answered by indexes: of the log by
+  sync (macros/statistics.sql), of the events by course.
 #}
 
 {# Count it up when a table of the history gets another column or meaning: every course is then made anew. #}
@@ -31,22 +34,28 @@
 #}
 {% macro forget_changed_courses() %}
 {% if lti_rosters.is_kept() %}
+{%- set rosters %}
+select
+    sync_id,
+    context_key,
+    registration,
+    context_id,
+    role_filter,
+    member_count,
+    outcome,
+    finished_at
+from {{ ref('stg_lti__roster_syncs') }}
+where outcome = 'complete'
+{%- endset %}
 {%- set due %}
 select coalesce(known.context_key, syncs.context_key) as context_key
 from {{ this }} as known
-full outer join (
-    select
-        sync_id,
-        context_key,
-        coalesce(member_count, -1) as member_count
-    from {{ ref('stg_lti__roster_syncs') }}
-    where outcome = 'complete'
-) as syncs
+full outer join {{ lti_rosters.complete_rosters() }} as syncs
     on syncs.sync_id = known.sync_id
 where
     known.sync_id is null
     or syncs.sync_id is null
-    or syncs.member_count <> known.member_count
+    or coalesce(syncs.member_count, -1) <> known.member_count
     or known.built_in not like '{{ lti_rosters.history_layout() }}/%'
 union all
 select known.context_key
@@ -65,8 +74,15 @@ from {{ this }}
 group by context_key
 having min(built_in) <> max(built_in)
 {%- endset %}
+{{ lti_rosters.wait_for_other_builds(this) }}
+{{ lti_rosters.temporary_table(lti_rosters.complete_rosters(), rosters) }}
 {{ lti_rosters.forget(due) }}
 {% endif %}
+{% endmacro %}
+
+{# Attempts that brought a whole roster: looked for once, while most of the table says that nothing has changed. #}
+{% macro complete_rosters() %}
+  {{ return('complete_rosters' if lti_rosters.is_kept() else ref('stg_lti__roster_syncs')) }}
 {% endmacro %}
 
 
@@ -97,6 +113,7 @@ where
     or kept.first_built_in <> rosters.built_in
     or kept.last_built_in <> rosters.built_in
 {%- endset %}
+{{ lti_rosters.wait_for_other_builds(this) }}
 {{ lti_rosters.forget(due) }}
 {% endif %}
 {% endmacro %}
@@ -107,8 +124,7 @@ where
   and no `or` beside it: PostgreSQL would walk the whole list for every row.
 #}
 {% macro forget(due) %}
-{{ lti_rosters.wait_for_other_builds(this) }}
-{{ lti_rosters.plan_for_few_courses() }}
+{{ lti_rosters.plan_by_indexes() }}
 {{ lti_rosters.temporary_table(lti_rosters.forgotten_courses(), due) }}
 delete from {{ this }}
 where context_key in (select context_key from {{ lti_rosters.forgotten_courses() }})
@@ -171,3 +187,23 @@ analyze {{ name }};
 {% endmacro %}
 
 {% macro redshift__plan_for_few_courses() %}{{ return('') }}{% endmacro %}
+
+
+{#
+  The same where rows are looked up by their course or sync, of which the planner does know how many there are. It
+  does not know that those of one roster lie side by side: it would rather read the whole log. Where nobody has made
+  an index on the log, it shall.
+#}
+{% macro plan_by_indexes() %}{{ return(adapter.dispatch('plan_by_indexes', 'lti_rosters')()) }}{% endmacro %}
+
+{% macro default__plan_by_indexes() %}{{ return('') }}{% endmacro %}
+
+{% macro postgres__plan_by_indexes() %}
+  {%- set log = source('lti_raw', 'membership_log') -%}
+  {%- if execute and lti_rosters.is_indexed(log, 'sync_id') -%}
+    {{ return('set local random_page_cost = 1.1;') }}
+  {%- endif -%}
+  {{ return(lti_rosters.plan_for_few_courses()) }}
+{% endmacro %}
+
+{% macro redshift__plan_by_indexes() %}{{ return('') }}{% endmacro %}
