@@ -75,8 +75,11 @@ group by context_key
 having min(built_in) <> max(built_in)
 {%- endset %}
 {{ lti_rosters.wait_for_other_builds(this) }}
-{{ lti_rosters.temporary_table(lti_rosters.complete_rosters(), rosters) }}
-{{ lti_rosters.forget(due) }}
+{{ lti_rosters.temporary_table(lti_rosters.complete_rosters(), rosters, ['context_key', 'sync_id']) }}
+{{ lti_rosters.plan_for_few_courses() }}
+{{ lti_rosters.forget(due, lti_rosters.complete_rosters()) }}
+{% else %}
+{{ lti_rosters.plan_for_all_courses() }}
 {% endif %}
 {% endmacro %}
 
@@ -114,37 +117,53 @@ where
     or kept.last_built_in <> rosters.built_in
 {%- endset %}
 {{ lti_rosters.wait_for_other_builds(this) }}
-{{ lti_rosters.forget(due) }}
+{{ lti_rosters.plan_for_few_courses() }}
+{{ lti_rosters.forget(due, ref('int_lti__history_rosters')) }}
+{% else %}
+{{ lti_rosters.plan_for_all_courses() }}
 {% endif %}
 {% endmacro %}
 
 
 {#
   Forgets the courses that the query *due* lists, and remembers the list for as long as the model is made. One list,
-  and no `or` beside it: PostgreSQL would walk the whole list for every row.
+  and no `or` beside it: PostgreSQL would walk the whole list for every row. *rosters* is a table with all of them.
 #}
-{% macro forget(due) %}
-{{ lti_rosters.plan_by_indexes() }}
+{% macro forget(due, rosters) %}
 {{ lti_rosters.temporary_table(lti_rosters.forgotten_courses(), due) }}
+{{ lti_rosters.plan_by_indexes(lti_rosters.few_are_forgotten(rosters)) }}
 delete from {{ this }}
 where context_key in (select context_key from {{ lti_rosters.forgotten_courses() }})
 {% endmacro %}
 
 {% macro forgotten_courses() %}{{ return('forgotten_' ~ this.identifier) }}{% endmacro %}
 
-{% macro temporary_table(name, query) %}
-  {{ return(adapter.dispatch('temporary_table', 'lti_rosters')(name, query)) }}
+{# The query whether less than a tenth of the *rosters* are of forgotten courses. #}
+{% macro few_are_forgotten(rosters) %}
+  {%- set query -%}
+select 10 * count(forgotten.context_key) < count(*) as are_few
+from {{ rosters }} as rosters
+left join (select distinct context_key from {{ lti_rosters.forgotten_courses() }}) as forgotten
+    on forgotten.context_key = rosters.context_key
+  {%- endset -%}
+  {{ return(query) }}
 {% endmacro %}
 
-{% macro default__temporary_table(name, query) %}
+
+{# *columns*: those by which it is joined, where there are more. #}
+{% macro temporary_table(name, query, columns=none) %}
+  {{ return(adapter.dispatch('temporary_table', 'lti_rosters')(name, query, columns)) }}
+{% endmacro %}
+
+{% macro default__temporary_table(name, query, columns) %}
 create or replace temporary table {{ name }} as
 {{ query }};
 {% endmacro %}
 
-{% macro postgres__temporary_table(name, query) %}
+{% macro postgres__temporary_table(name, query, columns) %}
 create temporary table {{ name }} on commit drop as
 {{ query }};
-analyze {{ name }};
+analyze {{ name }}{{ ' (' ~ columns | join(', ') ~ ')' if columns }};
 {% endmacro %}
 
 
@@ -170,40 +189,3 @@ analyze {{ name }};
 
 {# dbt takes Redshift for a PostgreSQL, whose modes of locking it has not. #}
 {% macro redshift__wait_for_other_builds(relation) %}{{ return('lock ' ~ relation ~ ';') }}{% endmacro %}
-
-
-{#
-  What a build on top of another reads is passed over but for a few courses, of which no planner can know how many
-  rows they have: PostgreSQL, which often expects none, would join them row by row with whole tables.
-#}
-{% macro plan_for_few_courses() %}
-  {{ return(adapter.dispatch('plan_for_few_courses', 'lti_rosters')()) }}
-{% endmacro %}
-
-{% macro default__plan_for_few_courses() %}{{ return('') }}{% endmacro %}
-
-{% macro postgres__plan_for_few_courses() %}
-  {{ return('set local enable_nestloop = off;') }}
-{% endmacro %}
-
-{% macro redshift__plan_for_few_courses() %}{{ return('') }}{% endmacro %}
-
-
-{#
-  The same where rows are looked up by their course or sync, of which the planner does know how many there are. It
-  does not know that those of one roster lie side by side: it would rather read the whole log. Where nobody has made
-  an index on the log, it shall.
-#}
-{% macro plan_by_indexes() %}{{ return(adapter.dispatch('plan_by_indexes', 'lti_rosters')()) }}{% endmacro %}
-
-{% macro default__plan_by_indexes() %}{{ return('') }}{% endmacro %}
-
-{% macro postgres__plan_by_indexes() %}
-  {%- set log = source('lti_raw', 'membership_log') -%}
-  {%- if execute and lti_rosters.is_indexed(log, 'sync_id') -%}
-    {{ return('set local random_page_cost = 1.1;') }}
-  {%- endif -%}
-  {{ return(lti_rosters.plan_for_few_courses()) }}
-{% endmacro %}
-
-{% macro redshift__plan_by_indexes() %}{{ return('') }}{% endmacro %}

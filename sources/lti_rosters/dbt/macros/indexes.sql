@@ -3,16 +3,29 @@
   engines find them by reading whole columns, which is what they are made for.
 #}
 
-{# What a model says in its config `indexes`: none on other engines, some of whose adapters would make them, too. #}
-{% macro index_on(column) %}
-  {{ return([{'columns': [column]}] if target.type == 'postgres' else []) }}
+{#
+  What a model says in its config `indexes`: none on other engines, some of whose adapters would make them, too. By a
+  hash index nothing can be read in order, which PostgreSQL would try with whole tables whose rows do not lie in it.
+#}
+{% macro index_on(column, type='btree') %}
+  {{ return([{'columns': [column], 'type': type}] if target.type == 'postgres' else []) }}
+{% endmacro %}
+
+
+{# Of which column each raw table has an index. #}
+{% macro raw_indexes() %}
+  {{ return([
+      ('membership_log', 'sync_id'),
+      ('memberships', 'context_key'),
+      ('membership_roles', 'context_key'),
+      ('roster_syncs', '_dlt_load_id'),
+  ]) }}
 {% endmacro %}
 
 
 {#
-  Before a build: the index on the raw log, of which a sync's rows are looked up. dlt makes none, and leaves ours alone;
-  a load takes some twentieth longer. Only where var `index_raw_tables` asks for it, as `lti-rosters` does, and in a
-  table of this role's own.
+  Before a build: the indexes of the raw tables. dlt makes none, and leaves ours alone; a load takes some twentieth
+  longer. Only where var `index_raw_tables` asks for it, as `lti-rosters` does, and on tables of this role's own.
 #}
 {% macro index_raw_tables() %}
   {%- if execute and var('index_raw_tables', false) and flags.WHICH in ('build', 'run') -%}
@@ -24,17 +37,32 @@
 {% macro default__index_raw_tables() %}{{ return('') }}{% endmacro %}
 
 {% macro postgres__index_raw_tables() %}
-  {%- set log = source('lti_raw', 'membership_log') -%}
-  {%- if lti_rosters.is_own_table(log) and not lti_rosters.is_indexed(log, 'sync_id') -%}
-    {{ return(
-        "set local lock_timeout = '10min'; create index if not exists lti_rosters_membership_log_sync_id on "
-        ~ log ~ ' (sync_id);'
-    ) }}
-  {%- endif -%}
-  {{ return('') }}
+  {%- set statements = ["set local lock_timeout = '10min';"] -%}
+  {%- for table, column in lti_rosters.raw_indexes() -%}
+    {%- set relation = source('lti_raw', table) -%}
+    {%- if lti_rosters.is_own_table(relation) and not lti_rosters.is_indexed(relation, column) -%}
+      {%- do statements.append(
+          'create index if not exists lti_rosters_' ~ table ~ '_' ~ column.lstrip('_')
+          ~ ' on ' ~ relation ~ ' (' ~ column ~ ');'
+      ) -%}
+    {%- endif -%}
+  {%- endfor -%}
+  {{ return(statements | join(' ') if statements | length > 1 else '') }}
 {% endmacro %}
 
 {% macro redshift__index_raw_tables() %}{{ return('') }}{% endmacro %}
+
+
+{# On PostgreSQL: whether every raw table that is there has its index, whoever made it. #}
+{% macro are_raw_tables_indexed() %}
+  {%- for table, column in lti_rosters.raw_indexes() -%}
+    {%- set relation = source('lti_raw', table) -%}
+    {%- if load_relation(relation) is not none and not lti_rosters.is_indexed(relation, column) -%}
+      {{ return(false) }}
+    {%- endif -%}
+  {%- endfor -%}
+  {{ return(true) }}
+{% endmacro %}
 
 
 {# On PostgreSQL: whether *relation* is a table, not a view, and this role may do with it what its owner may. #}

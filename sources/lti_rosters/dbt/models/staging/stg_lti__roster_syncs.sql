@@ -5,6 +5,7 @@ select
     registration,
     context_id,
     roster_sync_id,
+    _dlt_load_id as load_id,
     -- words
     outcome,
     memberships_url,
