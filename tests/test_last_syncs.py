@@ -39,7 +39,10 @@ def attempts() -> RawTables:
     for load in LOADS:
         raw.rows["_dlt_loads"].append({"load_id": load, "status": 1, "inserted_at": moment("11-20")})
         for _ in range(60):
-            context_id, at = f"c{chance.randrange(12)}", moment("11-01") + timedelta(hours=chance.randrange(40))
+            context_id, at = (
+                f"c{chance.randrange(12)}",
+                moment("11-01") + timedelta(hours=chance.randrange(40)),
+            )
             url = chance.choice((None, f"https://k.example/{context_id}", "https://k.example/elsewhere"))
             raw.sync(
                 "k",

@@ -69,7 +69,8 @@ def change(path: Path, *, one_in: int, members: int) -> None:
     """On the last day all courses are read, and one in so many has another roster."""
     is_changed = f"cast(context_id[2:] as integer) % {one_in} = 0"
     courses, others = (
-        f"(select * from {SCHEMA}.contexts where {condition})" for condition in (is_changed, f"not {is_changed}")
+        f"(select * from {SCHEMA}.contexts where {condition})"
+        for condition in (is_changed, f"not {is_changed}")
     )
     with connected(path) as connection:
         _roster(connection, len(CHANGED), DAYS, members, courses)
@@ -117,7 +118,7 @@ def _unchanged(connection: duckdb.DuckDBPyConnection, days: str, courses: str) -
         select 'u' || d.n || '-' || c.context_key as sync_id, c.context_key, c.registration, c.context_id,
             timestamptz '{SINCE}' + to_days(cast(d.n as integer)) as started_at, started_at as finished_at,
             case when c.context_id like '%7' and d.n > 350 then 'failed' else 'unchanged' end as outcome,
-            c.memberships_url, {LOAD.format(day='d.n')} as _dlt_load_id,
+            c.memberships_url, {LOAD.format(day="d.n")} as _dlt_load_id,
             ({passed} - 1) || '-' || c.context_key as roster_sync_id,
             case when outcome = 'failed' then 'unreachable' end as error_type
         from {courses} as c, {days} as d (n)
