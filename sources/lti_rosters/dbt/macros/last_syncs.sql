@@ -22,16 +22,33 @@
 {% endmacro %}
 
 
+{# How many rows of roster_syncs are of each committed load: counted without a look at what is in them. #}
+{% macro load_counts() %}
+  {%- set query -%}
+select
+    load_id,
+    syncs
+from (
+    select
+        _dlt_load_id as load_id,
+        count(*) as syncs
+    from {{ lti_rosters.raw('roster_syncs', is_required=true) }} as roster_syncs
+    group by _dlt_load_id
+) as counts
+where load_id in (
+    select load_id
+    from {{ lti_rosters.raw('_dlt_loads', is_required=true) }} as loads
+    where status = 0
+)
+  {%- endset -%}
+  {{ return(query) }}
+{% endmacro %}
+
+
 {# Before int_lti__last_syncs: which loads there are, and which of them it was not made from. #}
 {% macro find_new_loads() %}
 {% if lti_rosters.has_last_syncs() %}
-{%- set counts %}
-select
-    load_id,
-    count(*) as syncs
-from {{ ref('stg_lti__roster_syncs') }}
-group by load_id
-{%- endset %}
+{%- set counts = lti_rosters.load_counts() %}
 {%- set known %}
 select
     load_id,

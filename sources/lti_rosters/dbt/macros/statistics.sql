@@ -36,8 +36,14 @@
 {% macro postgres__analyze(relation) %}
   {%- set is_due = model.config.materialized == 'table'
       or model.config.materialized == 'incremental' and lti_rosters.is_other_than_analyzed(relation) -%}
-  {{ return('analyze ' ~ relation if is_due else '') }}
+  {#- A quarter of the rows that it would sample tell as well how many there are of a course. -#}
+  {{ return('set local default_statistics_target = 25; analyze ' ~ relation ~ ';' if is_due else '') }}
 {% endmacro %}
+
+{% macro redshift__analyze(relation) %}
+  {{ return('analyze ' ~ relation if model.config.materialized in ('table', 'incremental') else '') }}
+{% endmacro %}
+
 
 {#
   Whether a twentieth of the rows of *relation*, or more, are others than when it was analyzed, if it ever was. What

@@ -92,9 +92,10 @@ select
     cast(null as {{ lti_rosters.type_timestamptz() }}) as started_at,
     cast(null as {{ lti_rosters.type_timestamptz() }}) as finished_at,
     load_id,
-    {{ 'syncs' if is_built_on else 'count(*) as syncs' }},
+    syncs,
     '{{ lti_rosters.last_syncs_layout() }}' as layout
-from {{ 'load_counts' if is_built_on else ref('stg_lti__roster_syncs') }}
-{%- if not is_built_on %}
-group by load_id
+{%- if is_built_on %}
+from load_counts
+{%- else %}
+from ({{ lti_rosters.load_counts() }}) as load_counts
 {%- endif %}
