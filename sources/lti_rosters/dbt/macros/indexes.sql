@@ -65,12 +65,16 @@
 {% endmacro %}
 
 
-{# On PostgreSQL: whether *relation* is a table, not a view, and this role may do with it what its owner may. #}
+{#
+  On PostgreSQL: whether *relation* is a table, not a view, and this role may do with it what its owner may, and make
+  something in its schema.
+#}
 {% macro is_own_table(relation) %}
   {%- set found = run_query(
       "select count(*) from pg_catalog.pg_class as classes"
       ~ " inner join pg_catalog.pg_namespace as spaces on spaces.oid = classes.relnamespace"
-      ~ " where classes.relkind = 'r' and pg_catalog.pg_has_role(classes.relowner, 'usage') and "
+      ~ " where classes.relkind = 'r' and pg_catalog.pg_has_role(classes.relowner, 'usage')"
+      ~ " and pg_catalog.has_schema_privilege(spaces.oid, 'create') and "
       ~ lti_rosters.is_named(relation)
   ) -%}
   {{ return(found.rows[0][0] > 0) }}

@@ -73,6 +73,7 @@ where
         where coalesce(counted.syncs, 0) <> before.syncs
     )
 {%- endset %}
+{{ lti_rosters.wait_for_other_builds(this) }}
 {{ lti_rosters.temporary_table('load_counts', counts) }}
 {{ lti_rosters.temporary_table('new_loads', new) }}
 {% endif %}
