@@ -15,7 +15,7 @@ import psycopg2
 from models.raw_tables import INSTRUCTOR, LEARNER, RawTables
 
 SCHEMA = "lti_raw"
-LOAD = "1700000000.1"  # the committed load of RawTables
+LOAD = "printf('1700%06d.1', {day})"  # of a day: one a night
 SINCE, DAYS = "2025-11-20 02:00:00+00", 365
 # Rosters that differed from the one before, by day: in every one a tenth of the people are others.
 CHANGED = (0, 90, 180, 300)
@@ -38,7 +38,7 @@ PEOPLE = """
         '["' || case when n = 0 then '{instructor}' else '{learner}' end || '"]' as roles,
         case when n = 0 then 'instructor' else 'learner' end as primary_role,
         n > 0 and (n + generation) % 10 <> 5 as is_active_learner,
-        '{load}' as _dlt_load_id
+        {load} as _dlt_load_id
     from {courses} as c, range({members}) as m (n)
 """
 
@@ -59,17 +59,24 @@ def write(path: Path, *, courses: int, members: int, every: int = 7) -> Path:
         """)
         for generation, day in enumerate(CHANGED):
             _roster(connection, generation, day, members, f"{SCHEMA}.contexts")
-        _unchanged(connection, every)
+        _unchanged(connection, f"range({every}, {DAYS}, {every})", f"{SCHEMA}.contexts")
         _stand(connection, len(CHANGED) - 1)
+        _commit(connection)
     return path
 
 
 def change(path: Path, *, one_in: int, members: int) -> None:
-    """Give one in so many courses another roster, read on the last day."""
-    courses = f"(select * from {SCHEMA}.contexts where cast(context_id[2:] as integer) % {one_in} = 0)"
+    """On the last day all courses are read, and one in so many has another roster."""
+    is_changed = f"cast(context_id[2:] as integer) % {one_in} = 0"
+    courses, others = (
+        f"(select * from {SCHEMA}.contexts where {condition})"
+        for condition in (is_changed, f"not {is_changed}")
+    )
     with connected(path) as connection:
         _roster(connection, len(CHANGED), DAYS, members, courses)
+        _unchanged(connection, f"range({DAYS}, {DAYS + 1})", others)
         _stand(connection, len(CHANGED))
+        _commit(connection)
 
 
 def connected(path: Path) -> duckdb.DuckDBPyConnection:
@@ -89,7 +96,7 @@ def _roster(
         moment=moment,
         instructor=INSTRUCTOR,
         learner=LEARNER,
-        load=LOAD,
+        load=LOAD.format(day=day),
         courses=f"(select *, {generation} as generation from {courses})",
         members=members,
     )
@@ -98,24 +105,24 @@ def _roster(
         insert into {SCHEMA}.roster_syncs by name
         select {sync} as sync_id, context_key, registration, context_id, {moment} as started_at,
             {moment} as finished_at, 'complete' as outcome, memberships_url, {members} as member_count,
-            {sync} as roster_sync_id, '{LOAD}' as _dlt_load_id
+            {sync} as roster_sync_id, {LOAD.format(day=day)} as _dlt_load_id
         from {courses} as c
     """)
 
 
-def _unchanged(connection: duckdb.DuckDBPyConnection, every: int) -> None:
+def _unchanged(connection: duckdb.DuckDBPyConnection, days: str, courses: str) -> None:
     changed = ", ".join(map(str, CHANGED))
     passed = " + ".join(f"cast(d.n >= {day} as integer)" for day in CHANGED)  # rosters seen by then
     connection.execute(f"""
-        create temp table readings as
+        create or replace temp table readings as
         select 'u' || d.n || '-' || c.context_key as sync_id, c.context_key, c.registration, c.context_id,
             timestamptz '{SINCE}' + to_days(cast(d.n as integer)) as started_at, started_at as finished_at,
             case when c.context_id like '%7' and d.n > 350 then 'failed' else 'unchanged' end as outcome,
-            c.memberships_url, '{LOAD}' as _dlt_load_id,
+            c.memberships_url, {LOAD.format(day="d.n")} as _dlt_load_id,
             ({passed} - 1) || '-' || c.context_key as roster_sync_id,
             case when outcome = 'failed' then 'unreachable' end as error_type
-        from {SCHEMA}.contexts as c, range(1, {DAYS}) as d (n)
-        where d.n % {every} = 0 and d.n not in ({changed})
+        from {courses} as c, {days} as d (n)
+        where d.n not in ({changed})
     """)
     columns = (
         "sync_id, context_key, registration, context_id, started_at, finished_at, outcome, memberships_url"
@@ -142,6 +149,15 @@ def _stand(connection: duckdb.DuckDBPyConnection, generation: int) -> None:
         select context_key, user_id, registration, context_id, sync_id, roles[3:-3] as role_uri,
             role_uri as raw_role, _dlt_load_id
         from {log}
+    """)
+
+
+def _commit(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(f"""
+        insert into {SCHEMA}._dlt_loads by name
+        select distinct _dlt_load_id as load_id, 0 as status, timestamptz '{SINCE}' as inserted_at
+        from {SCHEMA}.roster_syncs
+        where _dlt_load_id not in (select load_id from {SCHEMA}._dlt_loads)
     """)
 
 

@@ -19,6 +19,8 @@ PASSWORD = "DBT_ENV_SECRET_LTI_ROSTERS_PASSWORD"  # noqa: S105 - a variable's na
 NOTHING_LOADED = "No roster has been loaded yet"  # the words of macros/raw.sql too
 TABLE_MISSING = "A raw table is missing"  # those of macros/missing.sql
 MESSAGE_LINES = 8  # of a failing model's message; all of it is in dbt's log
+# Of what DuckDB may write ahead before it folds it into the file: else it does so several times in one build.
+WRITTEN_AHEAD = "256MB"
 MEMORY_LIMIT = "1GB"  # of DuckDB: a first build of a million memberships takes twice as long with half of it
 FAILED = frozenset({"error", "fail", "runtime error"})  # statuses, in dbt's words
 # What a connection's options are called in the environment: dbt passes on only some of them.
@@ -116,7 +118,11 @@ def build(
     check_loaded(warehouse, (raw_schema, schema))
     folder = (work_dir / "dbt").resolve()
     write_profile(folder, target(warehouse, schema, work_dir))
-    settings: dict[str, Any] = {"lti_raw_schema": raw_schema, "comment_on_raw_tables": True}
+    settings: dict[str, Any] = {
+        "lti_raw_schema": raw_schema,
+        "comment_on_raw_tables": True,
+        "index_raw_tables": True,
+    }
     settings["stale_after_hours"] = (
         dict(stale_after_hours) if isinstance(stale_after_hours, Mapping) else stale_after_hours
     )
@@ -170,7 +176,8 @@ def target(warehouse: Warehouse, schema: str, work_dir: Path) -> dict[str, Any]:
             "schema": schema,
             "threads": 1,
             "settings": {"TimeZone": "UTC"},
-            "config_options": duckdb_bounds(work_dir.resolve(), MEMORY_LIMIT),
+            "config_options": duckdb_bounds(work_dir.resolve(), MEMORY_LIMIT)
+            | {"checkpoint_threshold": WRITTEN_AHEAD},
         }
     return {
         "type": "postgres",

@@ -4,29 +4,36 @@
   what would stand there after a merge; without it they read the tables as they stand.
 #}
 
-{# The rows of the CTE *source*: of each *key* the one of the last committed load. #}
-{% macro standing_rows(source, key) %}
+{#
+  The rows of the raw *table* that stand, under its name: of each *key* the one of the last committed load. Without a
+  `with`, which in a view keeps PostgreSQL's planner from what it knows of the table, and from its indexes.
+#}
+{% macro standing(table, key, is_required=false) %}
+  {%- set relation = lti_rosters.raw(table, is_required) -%}
   {%- if not var('raw_tables_are_appended', false) -%}
-    {{ return('select * from ' ~ source) }}
+    {{ return(relation ~ ' as ' ~ table) }}
   {%- endif -%}
-  {%- set ranked -%}
-select * from (
+  {%- set latest -%}
+(
+    select *
+    from (
         select
-            {{ source }}.*,
+            appended.*,
             row_number() over (
                 partition by {{ key | join(', ') }}
-                order by {{ source }}._dlt_load_id desc
+                order by _dlt_load_id desc
             ) as recency
-        from {{ source }}
-        where {{ source }}._dlt_load_id in (
+        from {{ relation }} as appended
+        where _dlt_load_id in (
             select load_id
             from {{ lti_rosters.raw('_dlt_loads', is_required=true) }} as loads
             where status = 0
         )
     ) as ranked
     where recency = 1
+) as {{ table }}
   {%- endset -%}
-  {{ return(ranked) }}
+  {{ return(latest) }}
 {% endmacro %}
 
 

@@ -6,6 +6,9 @@
   committed, or which tables a build that broke off had reached.
 
   Forgetting is a hook before the model, in its transaction; the model then inserts the courses that are not there.
+
+  What a build on top of another asks is about few courses, and on PostgreSQL it is answered by indexes: of the log by
+  sync (macros/statistics.sql), of the events by course.
 #}
 
 {# Count it up when a table of the history gets another column or meaning: every course is then made anew. #}
@@ -31,22 +34,28 @@
 #}
 {% macro forget_changed_courses() %}
 {% if lti_rosters.is_kept() %}
+{%- set rosters %}
+select
+    sync_id,
+    context_key,
+    registration,
+    context_id,
+    role_filter,
+    member_count,
+    outcome,
+    finished_at
+from {{ ref('stg_lti__roster_syncs') }}
+where outcome = 'complete'
+{%- endset %}
 {%- set due %}
 select coalesce(known.context_key, syncs.context_key) as context_key
 from {{ this }} as known
-full outer join (
-    select
-        sync_id,
-        context_key,
-        coalesce(member_count, -1) as member_count
-    from {{ ref('stg_lti__roster_syncs') }}
-    where outcome = 'complete'
-) as syncs
+full outer join {{ lti_rosters.complete_rosters() }} as syncs
     on syncs.sync_id = known.sync_id
 where
     known.sync_id is null
     or syncs.sync_id is null
-    or syncs.member_count <> known.member_count
+    or coalesce(syncs.member_count, -1) <> known.member_count
     or known.built_in not like '{{ lti_rosters.history_layout() }}/%'
 union all
 select known.context_key
@@ -59,14 +68,34 @@ group by
     known.sync_id,
     known.member_count
 having count(distinct logged.user_id) = known.member_count
+{{ lti_rosters.or_written_twice() }}
+{%- endset %}
+{{ lti_rosters.wait_for_other_builds(this) }}
+{{ lti_rosters.temporary_table(lti_rosters.complete_rosters(), rosters, ['context_key', 'sync_id']) }}
+{{ lti_rosters.plan_for_few_courses() }}
+{{ lti_rosters.forget(due, lti_rosters.complete_rosters()) }}
+{% else %}
+{{ lti_rosters.plan_for_all_courses() }}
+{% endif %}
+{% endmacro %}
+
+{# Where builds cannot wait for one another, courses of which there are rows of two. #}
+{% macro or_written_twice() %}{{ return(adapter.dispatch('or_written_twice', 'lti_rosters')()) }}{% endmacro %}
+
+{% macro default__or_written_twice() %}
 union all
 select context_key
 from {{ this }}
 group by context_key
 having min(built_in) <> max(built_in)
-{%- endset %}
-{{ lti_rosters.forget(due) }}
-{% endif %}
+{% endmacro %}
+
+{% macro postgres__or_written_twice() %}{{ return('') }}{% endmacro %}
+
+
+{# Attempts that brought a whole roster: looked for once, while most of the table says that nothing has changed. #}
+{% macro complete_rosters() %}
+  {{ return('complete_rosters' if lti_rosters.is_kept() else ref('stg_lti__roster_syncs')) }}
 {% endmacro %}
 
 
@@ -97,38 +126,54 @@ where
     or kept.first_built_in <> rosters.built_in
     or kept.last_built_in <> rosters.built_in
 {%- endset %}
-{{ lti_rosters.forget(due) }}
+{{ lti_rosters.wait_for_other_builds(this) }}
+{{ lti_rosters.plan_for_few_courses() }}
+{{ lti_rosters.forget(due, ref('int_lti__history_rosters')) }}
+{% else %}
+{{ lti_rosters.plan_for_all_courses() }}
 {% endif %}
 {% endmacro %}
 
 
 {#
   Forgets the courses that the query *due* lists, and remembers the list for as long as the model is made. One list,
-  and no `or` beside it: PostgreSQL would walk the whole list for every row.
+  and no `or` beside it: PostgreSQL would walk the whole list for every row. *rosters* is a table with all of them.
 #}
-{% macro forget(due) %}
-{{ lti_rosters.wait_for_other_builds(this) }}
-{{ lti_rosters.plan_for_few_courses() }}
+{% macro forget(due, rosters) %}
 {{ lti_rosters.temporary_table(lti_rosters.forgotten_courses(), due) }}
+{{ lti_rosters.plan_by_indexes(lti_rosters.few_are_forgotten(rosters)) }}
 delete from {{ this }}
 where context_key in (select context_key from {{ lti_rosters.forgotten_courses() }})
 {% endmacro %}
 
 {% macro forgotten_courses() %}{{ return('forgotten_' ~ this.identifier) }}{% endmacro %}
 
-{% macro temporary_table(name, query) %}
-  {{ return(adapter.dispatch('temporary_table', 'lti_rosters')(name, query)) }}
+{# The query whether less than a tenth of the *rosters* are of forgotten courses. #}
+{% macro few_are_forgotten(rosters) %}
+  {%- set query -%}
+select 10 * count(forgotten.context_key) < count(*) as are_few
+from {{ rosters }} as rosters
+left join (select distinct context_key from {{ lti_rosters.forgotten_courses() }}) as forgotten
+    on forgotten.context_key = rosters.context_key
+  {%- endset -%}
+  {{ return(query) }}
 {% endmacro %}
 
-{% macro default__temporary_table(name, query) %}
+
+{# *columns*: those by which it is joined, where there are more. #}
+{% macro temporary_table(name, query, columns=none) %}
+  {{ return(adapter.dispatch('temporary_table', 'lti_rosters')(name, query, columns)) }}
+{% endmacro %}
+
+{% macro default__temporary_table(name, query, columns) %}
 create or replace temporary table {{ name }} as
 {{ query }};
 {% endmacro %}
 
-{% macro postgres__temporary_table(name, query) %}
+{% macro postgres__temporary_table(name, query, columns) %}
 create temporary table {{ name }} on commit drop as
 {{ query }};
-analyze {{ name }};
+analyze {{ name }}{{ ' (' ~ columns | join(', ') ~ ')' if columns }};
 {% endmacro %}
 
 
@@ -154,20 +199,3 @@ analyze {{ name }};
 
 {# dbt takes Redshift for a PostgreSQL, whose modes of locking it has not. #}
 {% macro redshift__wait_for_other_builds(relation) %}{{ return('lock ' ~ relation ~ ';') }}{% endmacro %}
-
-
-{#
-  What a build on top of another reads is passed over but for a few courses, of which no planner can know how many
-  rows they have: PostgreSQL, which often expects none, would join them row by row with whole tables.
-#}
-{% macro plan_for_few_courses() %}
-  {{ return(adapter.dispatch('plan_for_few_courses', 'lti_rosters')()) }}
-{% endmacro %}
-
-{% macro default__plan_for_few_courses() %}{{ return('') }}{% endmacro %}
-
-{% macro postgres__plan_for_few_courses() %}
-  {{ return('set local enable_nestloop = off;') }}
-{% endmacro %}
-
-{% macro redshift__plan_for_few_courses() %}{{ return('') }}{% endmacro %}

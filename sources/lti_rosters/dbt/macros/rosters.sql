@@ -4,10 +4,15 @@
   were made of them. Where the two are not the same, the course is due: its rows are forgotten and made anew. A number
   is read before the rows that carry it: what changes in between is found at the next build.
 
+  What is counted of a course, in int_lti__course_counts, carries the number of the memberships that were counted.
+
   So nothing need be known of who changed the raw tables: a load, `erase`, `identity apply`, or somebody by hand.
 #}
 
-{# Count it up when int_lti__memberships is made in another way: every course is then made anew. #}
+{#
+  Count it up when int_lti__memberships or int_lti__course_counts is made in another way: every course is then made
+  anew.
+#}
 {% macro roster_layout() %}{{ return('1') }}{% endmacro %}
 
 
@@ -49,46 +54,82 @@
 
 {#
   Before int_lti__memberships: finds out which courses are due. Those are not, that are kept with the mark of their raw
-  rows, in every row, and with as many rows; what else is kept is forgotten. Nothing is looked up in a list, which
-  PostgreSQL would walk for every row once it is long: all of it are joins.
+  rows, in every row, and with as many rows; what else is kept is forgotten.
 #}
 {% macro forget_due_courses() %}
 {%- set marks = ref('int_lti__roster_marks') %}
 {%- if model.config.materialized == 'incremental' and flags.INTROSPECT %}
-{{ lti_rosters.wait_for_other_builds(this) if lti_rosters.is_kept() }}
+{%- if lti_rosters.is_kept() %}
+{%- set due %}
+select coalesce(marks.context_key, kept.context_key) as context_key
+from {{ marks }} as marks
+full outer join (
+    select
+        context_key,
+        min(mark) as first_mark,
+        max(mark) as last_mark,
+        count(*) as people
+    from {{ this }}
+    group by context_key
+) as kept
+    on kept.context_key = marks.context_key
+where
+    marks.mark is null
+    or kept.first_mark is null
+    or kept.first_mark <> marks.mark
+    or kept.last_mark <> marks.mark
+    or kept.people <> marks.people
+{%- endset %}
+{{ lti_rosters.wait_for_other_builds(this) }}
+{{ lti_rosters.plan_for_few_courses() }}
+{{ lti_rosters.temporary_table(lti_rosters.forgotten_courses(), due) }}
+update {{ marks }}
+set is_due = true
+where
+    not is_due
+    and context_key in (select context_key from {{ lti_rosters.forgotten_courses() }});
+update {{ marks }} as marks
+set is_due = false
+where
+    is_due
+    and not exists (
+        select 1
+        from {{ lti_rosters.forgotten_courses() }} as forgotten
+        where forgotten.context_key = marks.context_key
+    );
+{{ lti_rosters.plan_by_indexes(lti_rosters.few_are_forgotten(marks)) }}
+delete from {{ this }}
+where context_key in (select context_key from {{ lti_rosters.forgotten_courses() }});
+{{ lti_rosters.analyze(marks) }}
+{%- else %}
 update {{ marks }}
 set is_due = true
 where not is_due;
-{%- if lti_rosters.is_kept() %}
+{{ lti_rosters.plan_for_all_courses() }}
+{%- endif %}
+{%- endif %}
+{% endmacro %}
+
+
+{# Before int_lti__course_counts: forgets courses that this build made anew, or that were counted of other memberships. #}
+{% macro forget_outdated_counts() %}
+{% if lti_rosters.is_kept() %}
+{%- set marks = ref('int_lti__roster_marks') %}
+{%- set due %}
+select coalesce(marks.context_key, kept.context_key) as context_key
+from {{ marks }} as marks
+full outer join {{ this }} as kept
+    on kept.context_key = marks.context_key
+where
+    marks.mark is null
+    or marks.is_due
+    or kept.mark is null
+    or kept.mark <> marks.mark
+{%- endset %}
+{{ lti_rosters.wait_for_other_builds(this) }}
 {{ lti_rosters.plan_for_few_courses() }}
-update {{ marks }} as marks
-set is_due = false
-where exists (
-    select 1
-    from (
-        select
-            context_key,
-            min(mark) as first_mark,
-            max(mark) as last_mark,
-            count(*) as people
-        from {{ this }}
-        group by context_key
-    ) as kept
-    where
-        kept.context_key = marks.context_key
-        and kept.first_mark = marks.mark
-        and kept.last_mark = marks.mark
-        and kept.people = marks.people
-);
-delete from {{ this }} as kept
-where not exists (
-    select 1
-    from {{ marks }} as marks
-    where
-        marks.context_key = kept.context_key
-        and not marks.is_due
-);
-{{ lti_rosters.analyze(marks) }}
-{%- endif %}
-{%- endif %}
+{{ lti_rosters.forget(due, marks) }}
+{% else %}
+{{ lti_rosters.plan_for_all_courses() }}
+{% endif %}
 {% endmacro %}

@@ -11,41 +11,6 @@ contexts as (
     from {{ ref('stg_lti__contexts') }}
 ),
 
--- When the last attempt and the last reading of each course ended: what was before decides nothing, and is most of
--- the table.
-moments as (
-    select
-        context_key,
-        max(finished_at) as last_attempt_at,
-        max(case when outcome in ('complete', 'unchanged') then finished_at end) as last_complete_at
-    from {{ ref('stg_lti__roster_syncs') }}
-    group by context_key
-),
-
--- An attempt made before the first complete reading gave the platform's id is no context's by its key any more: it is
--- found by its URL, under which others than the last may count.
-earlier_keys as (
-    select moments.context_key
-    from moments
-    left join contexts
-        on contexts.context_key = moments.context_key
-    where contexts.context_key is null
-),
-
-earlier_moments as (
-    select
-        context_key,
-        memberships_url,
-        max(finished_at) as last_attempt_at,
-        max(case when outcome in ('complete', 'unchanged') then finished_at end) as last_complete_at
-    from {{ ref('stg_lti__roster_syncs') }}
-    where context_key in (select context_key from earlier_keys)
-    group by
-        context_key,
-        memberships_url
-),
-
--- Looked up by their moments first: that is cheap, and leaves few to join.
 syncs as (
     select
         context_key,
@@ -54,21 +19,40 @@ syncs as (
         registration,
         roster_sync_id,
         outcome,
+        is_reading,
         role_filter,
         error_type,
         started_at,
         finished_at
-    from {{ ref('stg_lti__roster_syncs') }}
-    where
-        finished_at in (
-            select last_attempt_at from moments
-            union all
-            select last_complete_at from moments
-            union all
-            select last_attempt_at from earlier_moments
-            union all
-            select last_complete_at from earlier_moments
-        )
+    from {{ ref('int_lti__last_syncs') }}
+    where sync_id is not null
+),
+
+-- Under whatever URL.
+moments as (
+    select
+        context_key,
+        max(finished_at) as last_attempt_at,
+        max(case when is_reading then finished_at end) as last_complete_at
+    from syncs
+    group by context_key
+),
+
+-- An attempt made before the first complete reading gave the platform's id is no context's by its key any more: it is
+-- found by its URL, under which others than the last may count.
+earlier_moments as (
+    select
+        syncs.context_key,
+        syncs.memberships_url,
+        max(syncs.finished_at) as last_attempt_at,
+        max(case when syncs.is_reading then syncs.finished_at end) as last_complete_at
+    from syncs
+    left join contexts
+        on contexts.context_key = syncs.context_key
+    where contexts.context_key is null
+    group by
+        syncs.context_key,
+        syncs.memberships_url
 ),
 
 attempts as (
@@ -78,6 +62,7 @@ attempts as (
         syncs.registration,
         syncs.roster_sync_id,
         syncs.outcome,
+        syncs.is_reading,
         syncs.role_filter,
         syncs.error_type,
         syncs.started_at,
@@ -97,6 +82,7 @@ attempts as (
         syncs.registration,
         syncs.roster_sync_id,
         syncs.outcome,
+        syncs.is_reading,
         syncs.role_filter,
         syncs.error_type,
         syncs.started_at,
@@ -121,7 +107,7 @@ select
     registration,
     roster_sync_id,
     outcome,
-    outcome in ('complete', 'unchanged') as is_reading,
+    is_reading,
     role_filter,
     error_type,
     started_at,

@@ -23,35 +23,18 @@ rosters as (
     from {{ ref('int_lti__course_states') }}
 ),
 
--- One row per person and course, so that rows are people; test users are nobody.
-people as (
-    select
-        context_key,
-        status,
-        is_learner,
-        is_staff,
-        is_teaching_assistant,
-        is_mentor,
-        has_unknown_role,
-        counts_as_active_learner,
-        coalesce(status = 'Active', false) as is_active
-    from {{ ref('int_lti__memberships') }}
-    where not is_test_user
-),
-
 counts as (
     select
         context_key,
-        count(case when counts_as_active_learner then 1 end) as active_learners,
-        count(case when counts_as_active_learner and is_staff then 1 end) as active_learners_also_staff,
-        count(case when is_learner and status = 'Inactive' then 1 end) as inactive_learners,
-        count(case when is_active and is_staff then 1 end) as active_staff,
-        count(case when is_active and is_teaching_assistant then 1 end) as teaching_assistants,
-        count(case when is_active and is_mentor then 1 end) as mentors,
-        count(*) as members,
-        count(case when has_unknown_role then 1 end) as unknown_roles
-    from people
-    group by context_key
+        active_learners,
+        active_learners_also_staff,
+        inactive_learners,
+        active_staff,
+        teaching_assistants,
+        mentors,
+        members,
+        unknown_roles
+    from {{ ref('int_lti__course_counts') }}
 )
 
 -- Read and empty is 0; never read, or out of the sight of a role filter, is NULL.

@@ -1,13 +1,3 @@
-with
-
-source as (
-    select * from {{ lti_rosters.raw('contexts', is_required=true) }} as contexts
-),
-
-standing as (
-    {{ lti_rosters.standing_rows('source', ['context_key']) }}
-)
-
 select
     -- keys
     context_key,
@@ -20,4 +10,4 @@ select
     -- times
     first_seen_at,
     delisted_at
-from standing
+from {{ lti_rosters.standing('contexts', ['context_key'], is_required=true) }}

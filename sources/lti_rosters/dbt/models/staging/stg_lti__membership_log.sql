@@ -1,13 +1,3 @@
-with
-
-source as (
-    select * from {{ lti_rosters.raw('membership_log') }} as membership_log
-),
-
-standing as (
-    {{ lti_rosters.standing_rows('source', ['sync_id', 'user_id']) }}
-)
-
 select
     -- keys
     sync_id,
@@ -23,4 +13,4 @@ select
     coalesce(is_active_learner, false) as is_active_learner,
     -- times
     observed_at
-from standing
+from {{ lti_rosters.standing('membership_log', ['sync_id', 'user_id']) }}

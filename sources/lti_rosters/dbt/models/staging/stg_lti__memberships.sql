@@ -1,13 +1,3 @@
-with
-
-source as (
-    select * from {{ lti_rosters.raw('memberships') }} as memberships
-),
-
-standing as (
-    {{ lti_rosters.standing_rows('source', ['context_key', 'user_id', 'sync_id']) }}
-)
-
 select
     -- keys
     context_key,
@@ -24,7 +14,7 @@ select
     email,
     -- times
     synced_at
-from standing
+from {{ lti_rosters.standing('memberships', ['context_key', 'user_id', 'sync_id']) }}
 -- `Deleted` means: not on the roster.
 where
     (status is null or lower(status) <> 'deleted')

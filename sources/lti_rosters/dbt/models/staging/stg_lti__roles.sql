@@ -1,13 +1,3 @@
-with
-
-source as (
-    select * from {{ lti_rosters.raw('roles') }} as roles
-),
-
-standing as (
-    {{ lti_rosters.standing_rows('source', ['role_uri']) }}
-)
-
 select
     -- keys
     role_uri,
@@ -15,4 +5,4 @@ select
     vocabulary,
     principal_role,
     sub_role
-from standing
+from {{ lti_rosters.standing('roles', ['role_uri']) }}

@@ -1,19 +1,3 @@
-with
-
-source as (
-    select * from {{ lti_rosters.raw('roster_syncs', is_required=true) }} as roster_syncs
-),
-
-standing as (
-    {{ lti_rosters.standing_rows('source', ['sync_id']) }}
-),
-
-committed_loads as (
-    select load_id
-    from {{ lti_rosters.raw('_dlt_loads', is_required=true) }} as loads
-    where status = 0
-)
-
 select
     -- keys
     sync_id,
@@ -21,6 +5,7 @@ select
     registration,
     context_id,
     roster_sync_id,
+    _dlt_load_id as load_id,
     -- words
     outcome,
     memberships_url,
@@ -31,10 +16,14 @@ select
     -- times
     started_at,
     coalesce(finished_at, started_at) as finished_at
-from standing
+from {{ lti_rosters.standing('roster_syncs', ['sync_id'], is_required=true) }}
 where
     -- Each job of a package commits by itself: a row counts once its whole load is in.
-    _dlt_load_id in (select load_id from committed_loads)
+    _dlt_load_id in (
+        select load_id
+        from {{ lti_rosters.raw('_dlt_loads', is_required=true) }} as loads
+        where status = 0
+    )
     -- A resource link's roster is a subset and decides nothing about the course.
     and resource_link_id is null
     -- The second catalogue entry of one course was not read: it says nothing either.

@@ -1,4 +1,5 @@
 -- What the history is made from, and of each course whether it has changed. See macros/history.sql.
+-- depends_on: {{ ref('stg_lti__roster_syncs') }}
 {{ config(pre_hook="{{ lti_rosters.forget_changed_courses() }}") }}
 
 with
@@ -12,7 +13,7 @@ syncs as (
         syncs.role_filter,
         coalesce(syncs.member_count, -1) as member_count,
         syncs.finished_at as observed_at
-    from {{ ref('stg_lti__roster_syncs') }} as syncs
+    from {{ lti_rosters.complete_rosters() }} as syncs
     where
         syncs.outcome = 'complete'
         and {{ lti_rosters.is_forgotten('syncs') }}

@@ -1,6 +1,9 @@
 -- Each roster beside the one before it: who came, went or changed with it.
 {%- set person = 'partition by context_key, user_id order by roster_number' %}
-{{ config(pre_hook="{{ lti_rosters.forget_outdated_courses() }}") }}
+{{ config(
+    pre_hook="{{ lti_rosters.forget_outdated_courses() }}",
+    indexes=lti_rosters.index_on('context_key')
+) }}
 
 with
 
