@@ -3,7 +3,6 @@
 What a run is at work on is seen from outside, by the files of its working directory.
 """
 
-import contextlib
 import random
 import signal
 import time
@@ -39,9 +38,10 @@ def some(pattern: str) -> Look:
     """A look that finds the paths of *pattern* below the working directory."""
 
     def look(working: Path) -> set[object]:
-        with contextlib.suppress(FileNotFoundError):
+        try:
             return set(working.glob(pattern))
-        return look(working)  # a folder was moved on while it was looked into
+        except FileNotFoundError:  # the run took a folder away under our eyes
+            return set()
 
     return look
 
