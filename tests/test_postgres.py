@@ -263,27 +263,33 @@ def test_loads_from_two_directories_leave_each_other_alone(
     assert schemas(postgres, database) == {"lti_raw"}
 
 
-def test_a_load_waits_for_another_and_says_so(school: School, postgres: Server, database: str) -> None:
-    """While somebody else loads, the run reads, says that it waits, and loads when it may."""
+@pytest.mark.parametrize(
+    ("step", "order"),
+    [("wait_load", {"is_full": True}), ("wait_models", {"is_models_only": True, "command": "models"})],
+)
+def test_a_load_or_a_build_waits_for_another_and_says_so(
+    school: School, postgres: Server, database: str, step: str, order: dict[str, Any]
+) -> None:
+    """While somebody else loads, the run reads, says that it waits, and loads when it may; so does a build."""
     school.add("c1", ["ann"])
     carried_out(school, destination="postgres")
-    (key,) = {row[0] for row in held_by(school, postgres, database)}
+    (key,) = {row[0] for row in held_by(school, postgres, database, order)}
     other = psycopg2.connect(postgres.url(database))
     with other.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", (key,))
     steps: list[str] = []
 
-    def note(step: str) -> None:
-        steps.append(step)
-        if step == "wait_load":
+    def note(each: str) -> None:
+        steps.append(each)
+        if each == step:
             threading.Timer(0.3, other.close).start()
 
-    told = carried_out(school, destination="postgres", watcher=Watcher(on_step=note))
+    told = carried_out(school, destination="postgres", watcher=Watcher(on_step=note), **order)
 
-    assert (told["exit_status"], "wait_load" in steps) == (0, True)
+    assert (told["exit_status"], step in steps) == (0, True)
 
 
-def held_by(school: School, postgres: Server, database: str) -> list[tuple[int]]:
+def held_by(school: School, postgres: Server, database: str, order: dict[str, Any]) -> list[tuple[int]]:
     """The keys of the advisory locks that a run takes."""
     found: list[tuple[int]] = []
     done = threading.Event()
@@ -296,7 +302,7 @@ def held_by(school: School, postgres: Server, database: str) -> list[tuple[int]]
 
     watching = threading.Thread(target=look)
     watching.start()
-    carried_out(school, destination="postgres", is_full=True)
+    carried_out(school, destination="postgres", **order)
     done.set()
     watching.join()
     return found

@@ -73,6 +73,10 @@ CHANGES = {
     "delisted": [f"update lti_raw.contexts set delisted_at = '2026-11-20 00:00:00+00:00' where {course('delisted')}"],
     "unlisted": [f"delete from lti_raw.contexts where {course('unlisted')}"],
     "half": [update("memberships", "sync_id = 'next'", "half", "user_id = 'ann'")],
+    # Both rows of a role that stands twice, of which an exclusive or would see nothing.
+    "role_twice": [f"delete from lti_raw.membership_roles where {course('role_twice')} and role_uri = '{MENTOR}'"],
+    # Roles that name no sync are those of no roster: the log says who holds which.
+    "role_unsynced": [update("membership_log", "status = 'Inactive'", "role_unsynced", "user_id = 'ann'")],
     # Half of each at the first build already: what heals it is not in the two tables.
     "committed": [f"update lti_raw._dlt_loads set status = 0 where load_id = '{BROKEN_OFF}'"],
     "vocabulary": [f"update lti_raw.roles set principal_role = 'Learner' where role_uri = '{MENTOR}'"],
@@ -92,6 +96,12 @@ def before() -> RawTables:
         raw.roster("k", name, "11-19", PEOPLE if name == "vocabulary" else people)
     new = {"ann": (MENTOR,), "kim": (LEARNER,)}
     raw.roster("k", "committed", "11-20", new, standing=("memberships",), _dlt_load_id=BROKEN_OFF)
+    roles = raw.rows["membership_roles"]
+    doubled = context_key("k", "role_twice")
+    roles += [row for row in roles if row["context_key"] == doubled and row["role_uri"] == MENTOR]
+    for row in roles:
+        if row["context_key"] == context_key("k", "role_unsynced"):
+            row["sync_id"] = None
     raw.sync("k", "unchanged", "11-20", "unchanged")
     raw.sync("k", "failed", "11-20", "failed", error_type="timeout")
     return raw

@@ -13,6 +13,7 @@ from .output import as_json_option, result
 STEPS = {
     "wait": "Another run is at work in this directory: waiting for it to end.",
     "wait_load": "Another run is loading into this warehouse: waiting for it to end.",
+    "wait_models": "Another run is building the models of this warehouse: waiting for it to end.",
     "models": "Building the models …",
 }
 

@@ -23,7 +23,7 @@ from ..runs.destination import (
     tidy,
     warehouse,
 )
-from ..runs.lease import sole_writer
+from ..runs.lease import sole_builder, sole_writer
 from ..runs.lock import alone
 from ..runs.models import nothing_loaded
 from ..runs.run import build_models, documented, quiet, settings_of_models
@@ -167,7 +167,8 @@ def _done(
         journal.warnings += scrub(session.client, place.path, tables)
     if order.with_models:
         order.on_step("models")
-        build_models(journal, more, pipeline, order.directory, settings_of_models())
+        with sole_builder(pipeline, on_wait=_say(order, "wait_models")):
+            build_models(journal, more, pipeline, order.directory, settings_of_models())
 
 
 def _failed(command: str, error: DatabaseException) -> DestinationError:

@@ -1,13 +1,13 @@
-"""One load at a time in a warehouse, from whichever directory or machine it comes.
+"""One load and one build at a time in a warehouse, from whichever directory or machine it comes.
 
 Two merges of one course at once would leave doubles: under READ COMMITTED each deletes what it sees, and
-inserts.
+inserts. Two builds at once would each put views and tables in place of those that the other is reading.
 """
 
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import dlt
@@ -16,7 +16,8 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from ..tables.asking import opened
 
-POLL = 0.2  # seconds between two looks at a lock that another load holds
+POLL = 0.2  # seconds between two looks at a lock that somebody else holds
+BUILD = "the models"  # stands for a build where a dataset's name stands for a load
 
 
 @contextmanager
@@ -32,6 +33,23 @@ def sole_writer(pipeline: dlt.Pipeline, *, on_wait: Callable[[], None] = lambda:
         return
     with opened(pipeline.sql_client()) as client:
         _lock(client, pipeline.dataset_name, on_wait)
+        yield
+
+
+@contextmanager
+def sole_builder(pipeline: dlt.Pipeline, *, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Keep other builds of the models out of PostgreSQL: wait for one that is at work (*on_wait*), then hold it.
+
+    Loads go on beside a build. DuckDB has one writer anyway; and where there is no connection to be had, the build
+    itself tells why.
+    """
+    with ExitStack() as held:
+        client = None
+        if _kind(pipeline) == "postgres":
+            with suppress(Exception):  # the driver's own errors, and there may be no driver
+                client = held.enter_context(opened(pipeline.sql_client()))
+        if client is not None:
+            _lock(client, BUILD, on_wait)
         yield
 
 
@@ -58,8 +76,8 @@ def drop_staging(pipeline: dlt.Pipeline) -> None:
                 sql.drop_dataset()
 
 
-def _lock(client: SqlClientBase[Any], dataset: str, on_wait: Callable[[], None]) -> None:
-    key = int.from_bytes(hashlib.sha256(f"lti_rosters {dataset}".encode()).digest()[:8], "big", signed=True)
+def _lock(client: SqlClientBase[Any], what: str, on_wait: Callable[[], None]) -> None:
+    key = int.from_bytes(hashlib.sha256(f"lti_rosters {what}".encode()).digest()[:8], "big", signed=True)
     told = False
     while not _first(client, "SELECT pg_try_advisory_lock(%s)", key):
         if not told:

@@ -16,6 +16,7 @@ LOG_EVERY = 10.0  # seconds between two log lines of a registration
 STEPS = {
     "wait": "Another run is at work in this directory: waiting for it to end.",
     "wait_load": "Another run is loading into this warehouse: waiting for it to end.",
+    "wait_models": "Another run is building the models of this warehouse: waiting for it to end.",
     "read": "Reading rosters …",
     "models": "Building the models …",
 }

@@ -35,6 +35,7 @@ from .destination import (
     tidy,
     warehouse,
 )
+from .lease import sole_builder
 from .lock import alone
 from .summary import Journal, error_document
 from .working import heal, private
@@ -213,7 +214,8 @@ class _Run:
     def _build(self, settings: Settings, pipeline: dlt.Pipeline) -> None:
         self._watcher.on_step("models")
         try:
-            build_models(self._journal, self._more, pipeline, self._order.directory, settings)
+            with sole_builder(pipeline, on_wait=lambda: self._watcher.on_step("wait_models")):
+                build_models(self._journal, self._more, pipeline, self._order.directory, settings)
         except DestinationError as error:
             if (
                 self._order.is_models_only

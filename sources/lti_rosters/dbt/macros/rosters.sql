@@ -18,8 +18,8 @@
 
 {#
   A number of 64 bits for the values of *columns*, where rows are kept; NULL elsewhere. The numbers of several rows are
-  put together by bit_xor, so each is mixed once more: engines put those of columns together by sums and shifts,
-  with which two people who swap their names would cancel out.
+  added up, so each is mixed once more: engines put those of columns together by sums and shifts, with which two
+  people who swap their names would cancel out.
 #}
 {% macro row_mark(columns) %}{{ return(adapter.dispatch('row_mark', 'lti_rosters')(columns)) }}{% endmacro %}
 
@@ -34,14 +34,21 @@
 {% macro redshift__row_mark(columns) %}{{ return(lti_rosters.default__row_mark(columns)) }}{% endmacro %}
 
 
-{# The numbers in *column* put together, in whatever order. #}
+{#
+  The numbers in *column* put together, in whatever order, into one of 64 bits: their sum, not an exclusive or, with
+  which a row that stands twice would cancel itself out.
+#}
 {% macro folded_marks(column) %}{{ return(adapter.dispatch('folded_marks', 'lti_rosters')(column)) }}{% endmacro %}
 
 {% macro default__folded_marks(column) %}{{ return('max(' ~ column ~ ')') }}{% endmacro %}
 
-{% macro duckdb__folded_marks(column) %}{{ return('bit_xor(' ~ column ~ ')') }}{% endmacro %}
+{% macro duckdb__folded_marks(column) %}
+  {{ return('cast(sum(' ~ column ~ ') % 18446744073709551616 as ubigint)') }}
+{% endmacro %}
 
-{% macro postgres__folded_marks(column) %}{{ return('bit_xor(' ~ column ~ ')') }}{% endmacro %}
+{% macro postgres__folded_marks(column) %}
+  {{ return('cast(mod(sum(' ~ column ~ '), 9223372036854775808) as bigint)') }}
+{% endmacro %}
 
 {% macro redshift__folded_marks(column) %}{{ return(lti_rosters.default__folded_marks(column)) }}{% endmacro %}
 

@@ -42,13 +42,16 @@ raw_rows as (
         on kinds.role_uri = held.role_uri
 )
 
--- Without a mark where not every row is of one sync, or one of the tables has none: what is shown of such a course
--- may be taken from the log (int_lti__half_rosters), so it is made anew each time.
+-- Without a mark where not every row is of one sync, or is of none, or one of the tables has no row: what is shown of
+-- such a course may be taken from the log (int_lti__half_rosters), so it is made anew each time.
 select
     context_key,
     sum(is_person) as people,
     case
-        when min(sync_id) = max(sync_id) and min(is_person) < max(is_person)
+        when
+            min(sync_id) = max(sync_id)
+            and count(sync_id) = count(*)
+            and min(is_person) < max(is_person)
             then {{ lti_rosters.folded_marks('row_mark') }}
     end as mark,
     true as is_due
