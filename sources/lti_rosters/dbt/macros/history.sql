@@ -8,7 +8,7 @@
   Forgetting is a hook before the model, in its transaction; the model then inserts the courses that are not there.
 
   What a build on top of another asks is about few courses, and on PostgreSQL it is answered by indexes: of the log by
-  sync (macros/statistics.sql), of the events by course.
+  sync (macros/indexes.sql), of the events by course.
 #}
 
 {# Count it up when a table of the history gets another column or meaning: every course is then made anew. #}
