@@ -148,3 +148,21 @@ def test_a_build_that_fails_leaves_what_was(start: Path, tmp_path: Path) -> None
     ask(path, "alter table lti_raw.aside rename to roles")
     made(path)
     assert contents(lambda query: ask(path, query)) == expected
+
+
+def test_rows_of_another_sync_than_the_marks_are_not_kept(start: Path, tmp_path: Path) -> None:
+    """A load between the two models, and then a backup from before it: the marks are those of other rows."""
+    path = Path(shutil.copy(start, tmp_path / "rosters.duckdb"))
+    tables = ("lti_raw.memberships", "lti_raw.membership_roles")
+    ask(path, f"update lti_raw.memberships set name = 'Zoe' where {course('quiet')}")
+    ask(path, *(f"create table {each}_backup as from {each}" for each in tables))
+    made(path, select=["int_lti__roster_marks"])
+    ask(path, *(f"update {each} set sync_id = 'next' where {course('quiet')}" for each in tables))
+    ask(path, f"update lti_raw.memberships set name = 'Kim' where {course('quiet')}")
+    made(path, select=["int_lti__memberships"])
+    ask(path, *(f"create or replace table {each} as from {each}_backup" for each in tables))
+
+    made(path)
+
+    names = f"select distinct name from lti.current_memberships where {course('quiet')}"
+    assert ask(path, names) == [("Zoe",)]

@@ -22,7 +22,7 @@ from lti_rosters.catalogue.catalogue import read_catalogue
 from lti_rosters.checks.check import Order, check
 from lti_rosters.courses.listing import Order as ListOrder
 from lti_rosters.courses.listing import list_contexts
-from lti_rosters.errors import ConfigurationError
+from lti_rosters.errors import ConfigurationError, DestinationError
 from lti_rosters.reference.platform import member
 from lti_rosters.runs.models import Warehouse, build
 from lti_rosters.runs.run import Watcher
@@ -497,6 +497,43 @@ def test_kept_rosters_built_on_in_postgres_are_those_built_anew(
     assert first != on
     assert on == made(full_refresh=True)
     assert 0 < due[0][0] < known[0]
+
+
+def test_a_build_that_fails_takes_no_mart_away(postgres: Server, database: str, tmp_path: Path) -> None:
+    """Nor a view of somebody's own. What a view cannot take the place of, a table or other columns, it drops."""
+    campus.copy(before().write(tmp_path / "rosters.duckdb"), postgres.url(database))
+    network = {"host": "127.0.0.1", "port": postgres.port, "user": USER, "password": PASSWORD}
+    server = Warehouse(adapter="postgres", **network, database=database)
+
+    def made() -> None:
+        build(server, work_dir=tmp_path, as_of=datetime(2026, 11, 21, tzinfo=UTC))
+
+    def found() -> dict[str, list[tuple[Any, ...]]]:
+        return {mart: ordered(postgres.sql(database, f"select * from lti.{mart}")) for mart in campus.MARTS}
+
+    made()
+    first = found()
+    postgres.sql(database, "create view public.mine as select * from current_memberships")
+    postgres.sql(database, "alter table roles rename to aside")
+    with pytest.raises(DestinationError, match=r"no lti_raw\.roles"):
+        made()
+    assert found() == first
+    assert postgres.sql(database, "select count(*) from public.mine") == [
+        (len(first["current_memberships"]),)
+    ]
+
+    postgres.sql(database, "alter table aside rename to roles")
+    made()
+    assert postgres.sql(database, "select count(*) from public.mine") == [
+        (len(first["current_memberships"]),)
+    ]
+
+    postgres.sql(database, "drop view current_memberships cascade")
+    postgres.sql(database, "create table lti.current_memberships as select 'ann' as user_id")
+    postgres.sql(database, "drop view roster_changes")
+    postgres.sql(database, "create view lti.roster_changes as select 1 as user_id")
+    made()
+    assert found() == first
 
 
 def test_a_campus_built_on_in_postgres_is_the_one_built_anew_in_duckdb(

@@ -32,6 +32,7 @@ memberships as (
 marks as (
     select
         context_key,
+        sync_id,
         mark
     from {{ ref('int_lti__roster_marks') }}
     where is_due
@@ -54,7 +55,8 @@ select
     memberships.counts_as_active_learner,
     memberships.sync_id,
     memberships.synced_at,
-    marks.mark
+    -- A load in between has brought other rows than those that the mark is of.
+    case when memberships.sync_id = marks.sync_id then marks.mark end as mark
 from memberships
 inner join marks
     on marks.context_key = memberships.context_key

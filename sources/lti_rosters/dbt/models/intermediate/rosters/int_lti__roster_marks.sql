@@ -46,6 +46,7 @@ raw_rows as (
 -- such a course may be taken from the log (int_lti__half_rosters), so it is made anew each time.
 select
     context_key,
+    max(sync_id) as sync_id,
     sum(is_person) as people,
     case
         when
