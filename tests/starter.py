@@ -4,7 +4,8 @@ A process of its own spends more than a second on imports, and tests start hundr
 same: it has its arguments, environment, directory, streams and signals, and dies of `kill -9` alone. It can't tell
 what a command imports, nor what Python makes of its own variables and of its locale: `Desk` starts it anew for that.
 
-As a script this is the process that is forked; imported, it is how to ask that for another.
+As a script this is the process that is forked; imported, it is how to ask that for another. All workers of a test
+run ask the same one: to start it takes as much as several tests. It ends when nobody is connected any more.
 """
 
 import atexit
@@ -21,6 +22,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +33,8 @@ BESIDE = (
     "dbt.adapters.duckdb",
     "dbt.adapters.postgres",
     "duckdb",
+    "pyarrow.parquet",
+    "sqlalchemy",
 )  # imported where they are used
 STDERR = {"errors": "backslashreplace", "line_buffering": True}  # as Python opens it
 SIZE = 8  # bytes that tell how long a request is
@@ -116,19 +120,39 @@ _LOCK = threading.Lock()
 
 @functools.cache
 def _door() -> socket.socket:
-    """The way to the process that is forked, started when it is first needed; it ends with this one."""
-    ours, theirs = socket.socketpair()
-    process = subprocess.Popen(
-        [sys.executable, "-P", __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()]
-    )
-    theirs.close()
+    """The way to the process that is forked, which is started by whoever of the test run needs it first."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))[:16]
+    address = Path(tempfile.gettempdir()) / f"lti-rosters-{os.getuid()}-{run}"
+    door = socket.socket(socket.AF_UNIX)
+    try:
+        door.connect(str(address))
+    except OSError:  # nobody has started it, or it has ended
+        _listen(address, door)
+    atexit.register(door.close)
+    return door
 
-    def close() -> None:
-        ours.close()
-        process.wait()
 
-    atexit.register(close)
-    return ours
+def _listen(address: Path, door: socket.socket) -> None:
+    """Start the process that is forked and connect *door* to it; then others find it at *address*.
+
+    Of two that come here at once each has its own.
+    """
+    own = address.with_name(f"{address.name}.{os.getpid()}")
+    with socket.socket(socket.AF_UNIX) as listener:
+        before = os.umask(0o077)  # who may connect may have anything run
+        try:
+            listener.bind(str(own))
+        finally:
+            os.umask(before)
+        listener.listen()
+        door.connect(str(own))
+        own.rename(address)
+        given = listener.fileno()
+        subprocess.Popen(
+            [sys.executable, "-P", __file__, str(given), str(address)],
+            pass_fds=[given],
+            stdin=subprocess.DEVNULL,
+        )
 
 
 # The process that is forked
@@ -143,30 +167,57 @@ def _import_everything() -> None:
             importlib.import_module(name)
 
 
-def _requests(door: socket.socket) -> Iterator[tuple[Any, list[int]]]:
-    """What is asked for, with the descriptors of stdout, stderr and the link."""
-    while True:
-        head, descriptors, _, _ = socket.recv_fds(door, SIZE, 3)
-        if not head:
-            return
-        body = b""
-        while len(body) < int.from_bytes(head):
-            body += door.recv(int.from_bytes(head) - len(body))
-        yield json.loads(body), descriptors
-        for descriptor in descriptors:
-            os.close(descriptor)
+def _import_dbt() -> None:
+    """Have dbt make what it makes of itself when it parses first in a process, which takes it as long as a build."""
+    from dbt.cli.main import dbtRunner
+
+    from lti_rosters.runs import models
+
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        warehouse = models.Warehouse(adapter="duckdb", path=folder / "rosters.duckdb")
+        models.write_profile(folder, models.target(warehouse, "lti", folder))
+        _, *named = models.arguments(folder, {}, [])
+        silent = models.FLAGS["silent"] + models.FLAGS["offline"]
+        with models.apart(warehouse):
+            # dbt's static parser has threads of its own, and who is forked from a process that used it waits for them.
+            alone = ["--no-static-parser", "--no-write-json"]
+            dbtRunner().invoke([*alone, "parse", *named[: named.index("--vars")], *silent])
+            models.release(warehouse)
 
 
-def _forked(door: socket.socket) -> list[str] | None:
+def _requests(listener: socket.socket) -> Iterator[tuple[Any, list[int], list[socket.socket]]]:
+    """What is asked for, the descriptors of stdout, stderr and the link, and all doors that stand open."""
+    doors: list[socket.socket] = [listener.accept()[0]]
+    while doors:
+        for ready in select.select([listener, *doors], [], [])[0]:
+            if ready is listener:
+                doors.append(listener.accept()[0])
+                continue
+            head, descriptors, _, _ = socket.recv_fds(ready, SIZE, 3)
+            if not head:
+                ready.close()
+                doors.remove(ready)
+                continue
+            body = b""
+            while len(body) < int.from_bytes(head):
+                body += ready.recv(int.from_bytes(head) - len(body))
+            yield json.loads(body), descriptors, [listener, *doors]
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+
+def _forked(listener: socket.socket) -> list[str] | None:
     """Fork for each request; return the arguments in each child that is to be the command, and None at the end."""
-    for (arguments, directory, environment), (out, err, link) in _requests(door):
+    for (arguments, directory, environment), (out, err, link), doors in _requests(listener):
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:  # keepers that have ended
                 pass
         if os.fork():
             continue
         # A keeper: it waits for the command's process, which it forks in turn, and tells its status.
-        door.close()
+        for door in doors:
+            door.close()
         child = os.fork()
         if not child:
             os.close(link)
@@ -197,10 +248,15 @@ def _become(directory: str, environment: Mapping[str, str], out: int, err: int) 
 
 
 if __name__ == "__main__":
+    os.setsid()  # not ended by a signal for the one that started it: others ask it too
     _import_everything()
+    with contextlib.suppress(ImportError):
+        _import_dbt()
     gc.freeze()  # what is there is not looked at, and so not copied, in every child
     asked = _forked(socket.socket(fileno=int(sys.argv[1])))
-    if asked is not None:
+    if asked is None:
+        Path(sys.argv[2]).unlink(missing_ok=True)
+    else:
         from lti_rosters.cli.main import main
 
         sys.argv = ["lti-rosters", *asked]
