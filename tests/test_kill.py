@@ -36,7 +36,14 @@ Look = Callable[[Path], set[object]]
 
 def some(pattern: str) -> Look:
     """A look that finds the paths of *pattern* below the working directory."""
-    return lambda working: set(working.glob(pattern))
+
+    def look(working: Path) -> set[object]:
+        try:
+            return set(working.glob(pattern))
+        except FileNotFoundError:  # the run took a folder away under our eyes
+            return set()
+
+    return look
 
 
 def logged(working: Path) -> set[object]:
