@@ -1,15 +1,23 @@
 """Fixtures for end-to-end tests: the tool's key, and a school with a platform and a warehouse."""
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lti_rosters.keys import signing
 from lti_rosters.keys.signing import SigningKey, new_key
 
 pytest.register_assert_rewrite("school", "play", "replies")  # their asserts tell as much as a test's own
 
 from school import School  # noqa: E402 - after the line above
+
+# OpenSSL examines a key whenever it is read, for 37 ms; every run of a test reads the same one. The same text gives
+# the same key, and what is refused is examined again.
+signing.serialization.load_pem_private_key = functools.cache(  # type: ignore[assignment]
+    signing.serialization.load_pem_private_key
+)
 
 
 @pytest.fixture(scope="session")
