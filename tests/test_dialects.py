@@ -16,10 +16,8 @@ import pytest
 import sqlglot
 from sqlglot import expressions as exp
 
-import lti_rosters
-
 pytestmark = pytest.mark.slow
-PROJECT = Path(lti_rosters.__file__).parent / "dbt"
+PROJECT = Path(__file__).parent.parent / "sources/lti_rosters/dbt"
 NOBODY = {"user": "u", "password": "of-tests-alone", "schema": "lti"}
 PROFILES: dict[str, dict[str, Any]] = {
     "snowflake": {**NOBODY, "account": "none", "database": "d", "warehouse": "w"},
