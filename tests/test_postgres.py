@@ -1,5 +1,6 @@
 """Into a real PostgreSQL: the same tables as DuckDB's, loads side by side, a server that goes away."""
 
+import contextlib
 import json
 import os
 import re
@@ -295,16 +296,22 @@ def held_by(school: School, postgres: Server, database: str, order: dict[str, An
     done = threading.Event()
     query = "SELECT ((classid::bigint << 32) | objid::bigint) FROM pg_locks WHERE locktype = 'advisory'"
 
-    def look() -> None:
-        while not done.is_set():
-            found.extend(postgres.sql(database, query))
-            time.sleep(0.005)
+    # Connected here: libpq reads the environment for that, which the run changes meanwhile.
+    with contextlib.closing(psycopg2.connect(postgres.url(database))) as connection:
+        connection.autocommit = True
 
-    watching = threading.Thread(target=look)
-    watching.start()
-    carried_out(school, destination="postgres", **order)
-    done.set()
-    watching.join()
+        def look() -> None:
+            with connection.cursor() as cursor:
+                while not done.is_set():
+                    cursor.execute(query)
+                    found.extend(cursor.fetchall())
+                    time.sleep(0.005)
+
+        watching = threading.Thread(target=look)
+        watching.start()
+        carried_out(school, destination="postgres", **order)
+        done.set()
+        watching.join()
     return found
 
 
