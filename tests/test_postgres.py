@@ -556,7 +556,7 @@ def test_a_campus_built_on_in_postgres_is_the_one_built_anew_in_duckdb(
 
     build(server, work_dir=tmp_path, as_of=as_of)
     campus.change(path, one_in=20, members=12)
-    campus.replace(path, url)
+    campus.load(path, url)
     build(server, work_dir=tmp_path, as_of=as_of)
     build(Warehouse(adapter="duckdb", path=path), work_dir=tmp_path, as_of=as_of)
 

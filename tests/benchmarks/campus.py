@@ -1,13 +1,15 @@
 """Raw tables of a generated campus, made by SQL in DuckDB and copied to PostgreSQL; and the comparison of both.
 
 `write` makes *courses* of *members* people each with a year of readings behind them; `change` lets a share of the
-courses have another roster; `copy` brings what DuckDB holds to PostgreSQL; `differences` compares a mart.
+courses have another roster; `copy` brings what DuckDB holds to PostgreSQL, `load` what changed; `differences` compares
+a mart.
 Everything follows from numbers through md5, so that two campuses of one size are alike.
 """
 
 import io
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import psycopg2
@@ -162,17 +164,8 @@ def _commit(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def copy(path: Path, url: str) -> None:
-    """Bring the raw tables of the DuckDB file to PostgreSQL at *url*, anew, as dlt would have made them."""
-    _copy(path, url, is_new=True)
-
-
-def replace(path: Path, url: str) -> None:
-    """Bring what changed since `copy`: the tables stay, the models over them too."""
-    _copy(path, url, is_new=False)
-
-
-def _copy(path: Path, url: str, *, is_new: bool) -> None:
-    with connected(path) as duck, psycopg2.connect(url) as post, tempfile.TemporaryDirectory() as folder:
+    """Bring the raw tables of the DuckDB file to PostgreSQL at *url*, as dlt would have made them."""
+    with connected(path) as duck, psycopg2.connect(url) as post:
         cursor = post.cursor()
         cursor.execute(f"create schema if not exists {SCHEMA}")
         for table in TABLES:
@@ -181,15 +174,38 @@ def _copy(path: Path, url: str, *, is_new: bool) -> None:
                 f" where table_schema = '{SCHEMA}' and table_name = '{table}' order by ordinal_position"
             ).fetchall()
             told = ", ".join(f'"{name}" {kind}' for name, kind in columns)
-            if is_new:
-                cursor.execute(f"create table {SCHEMA}.{table} ({told})")
-            else:
-                cursor.execute(f"truncate {SCHEMA}.{table}")
-            rows = Path(folder) / f"{table}.csv"
-            duck.execute(f"copy {SCHEMA}.{table} to '{rows}' (format csv, header false)")
-            with rows.open("rb") as file:
-                cursor.copy_expert(f"copy {SCHEMA}.{table} from stdin (format csv)", file)
+            cursor.execute(f"create table {SCHEMA}.{table} ({told})")
+            _bring(duck, cursor, table, "true")
     post.close()
+
+
+def load(path: Path, url: str) -> None:
+    """Bring what `change` did, as a load does: rows of the courses that changed are replaced, others are added."""
+    added = f"= {LOAD.format(day=DAYS)}"
+    with connected(path) as duck, psycopg2.connect(url) as post:
+        cursor = post.cursor()
+        changed = duck.execute(
+            f"select distinct context_key from {SCHEMA}.memberships where _dlt_load_id {added}"
+        ).fetchall()
+        for table in ("memberships", "membership_roles"):
+            cursor.execute(
+                f"delete from {SCHEMA}.{table} where context_key = any(%s)", ([key for (key,) in changed],)
+            )
+        for table in ("memberships", "membership_roles", "membership_log", "roster_syncs"):
+            _bring(duck, cursor, table, f"_dlt_load_id {added}")
+        _bring(duck, cursor, "_dlt_loads", f"load_id {added}")
+    post.close()
+
+
+def _bring(duck: duckdb.DuckDBPyConnection, cursor: Any, table: str, condition: str) -> None:
+    """Append the rows of one raw table that *condition* tells."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = Path(folder) / "rows.csv"
+        duck.execute(
+            f"copy (select * from {SCHEMA}.{table} where {condition}) to '{rows}' (format csv, header false)"
+        )
+        with rows.open("rb") as file:
+            cursor.copy_expert(f"copy {SCHEMA}.{table} from stdin (format csv)", file)
 
 
 def differences(path: Path, url: str, mart: str) -> tuple[int, int]:

@@ -91,8 +91,13 @@ def main() -> int:
         place, work, full = json.loads(given.build)
         print(json.dumps(built(place, Path(work), full=full)))
         return 0
-    folder = Path(tempfile.mkdtemp(prefix="lti-"))
-    folder.chmod(0o755)
+    with tempfile.TemporaryDirectory(prefix="lti-") as folder:
+        return measure(Path(folder), given)
+
+
+def measure(folder: Path, given: argparse.Namespace) -> int:
+    """Measure both engines with what they keep in *folder*."""
+    folder.chmod(0o755)  # PostgreSQL is somebody else
     path = campus.write(
         folder / "rosters.duckdb", courses=given.courses, members=given.members, every=given.every
     )
@@ -111,7 +116,7 @@ def main() -> int:
             costs[engine, "first"] = measured(place, folder / engine, pid)
             tell(engine, "first", costs[engine, "first"])
         campus.change(path, one_in=100, members=given.members)
-        campus.replace(path, url)
+        campus.load(path, url)
         for engine, (place, pid) in engines.items():
             for what in ("1 % changed", "full refresh"):
                 costs[engine, what] = measured(place, folder / engine, pid, full=what == "full refresh")
