@@ -73,8 +73,13 @@
   {%- for table, column, said in found.rows if (table, column) in wanted and wanted[(table, column)] != said -%}
     {%- set relation = api.Relation.create(database=node.database, schema=node.schema, identifier=table) -%}
     {%- set what = 'column ' ~ relation ~ '.' ~ adapter.quote(column) if column else 'table ' ~ relation -%}
-    {%- set text = dbt.string_literal(dbt.escape_single_quotes(wanted[(table, column)])) -%}
-    {%- do statements.append('comment on ' ~ what ~ ' is ' ~ text ~ ';') -%}
+    {%- do statements.append(lti_rosters.comment(what, wanted[(table, column)])) -%}
   {%- endfor -%}
   {{ return(statements) }}
+{% endmacro %}
+
+
+{# The statement that writes *text* as the comment on *what*, such as `table "lti"."courses"`. #}
+{% macro comment(what, text) %}
+  {{ return('comment on ' ~ what ~ ' is ' ~ dbt.string_literal(dbt.escape_single_quotes(text)) ~ ';') }}
 {% endmacro %}

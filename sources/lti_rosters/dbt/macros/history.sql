@@ -15,12 +15,6 @@
 {% macro history_layout() %}{{ return('1') }}{% endmacro %}
 
 
-{# Whether the table is there from an earlier build and is built on. #}
-{% macro is_kept() %}
-  {{ return(model.config.materialized == 'incremental' and flags.INTROSPECT and is_incremental()) }}
-{% endmacro %}
-
-
 {# The mark of this build; the latest is the greatest. #}
 {% macro built_in() %}
   {%- set started = run_started_at.astimezone(modules.pytz.utc).strftime('%Y-%m-%d %H:%M:%S.%f') -%}
@@ -34,23 +28,17 @@
 #}
 {% macro forget_changed_courses() %}
 {% if lti_rosters.is_kept() %}
-{%- set rosters %}
-select
-    sync_id,
-    context_key,
-    registration,
-    context_id,
-    role_filter,
-    member_count,
-    outcome,
-    finished_at
-from {{ ref('stg_lti__roster_syncs') }}
-where outcome = 'complete'
-{%- endset %}
 {%- set due %}
 select coalesce(known.context_key, syncs.context_key) as context_key
 from {{ this }} as known
-full outer join {{ lti_rosters.complete_rosters() }} as syncs
+full outer join (
+    select
+        sync_id,
+        context_key,
+        member_count
+    from {{ ref('int_lti__telling_syncs') }}
+    where outcome = 'complete'
+) as syncs
     on syncs.sync_id = known.sync_id
 where
     known.sync_id is null
@@ -71,9 +59,8 @@ having count(distinct logged.user_id) = known.member_count
 {{ lti_rosters.or_written_twice() }}
 {%- endset %}
 {{ lti_rosters.wait_for_other_builds(this) }}
-{{ lti_rosters.temporary_table(lti_rosters.complete_rosters(), rosters, ['context_key', 'sync_id']) }}
 {{ lti_rosters.plan_for_few_courses() }}
-{{ lti_rosters.forget(due, lti_rosters.complete_rosters()) }}
+{{ lti_rosters.forget(due, ref('int_lti__telling_syncs')) }}
 {% else %}
 {{ lti_rosters.plan_for_all_courses() }}
 {% endif %}
@@ -91,12 +78,6 @@ having min(built_in) <> max(built_in)
 {% endmacro %}
 
 {% macro postgres__or_written_twice() %}{{ return('') }}{% endmacro %}
-
-
-{# Attempts that brought a whole roster: looked for once, while most of the table says that nothing has changed. #}
-{% macro complete_rosters() %}
-  {{ return('complete_rosters' if lti_rosters.is_kept() else ref('stg_lti__roster_syncs')) }}
-{% endmacro %}
 
 
 {# Before any other table of the history: forgets courses that were made from other rosters. #}
@@ -160,26 +141,28 @@ left join (select distinct context_key from {{ lti_rosters.forgotten_courses() }
 {% endmacro %}
 
 
-{# *columns*: those by which it is joined, where there are more. #}
-{% macro temporary_table(name, query, columns=none) %}
-  {{ return(adapter.dispatch('temporary_table', 'lti_rosters')(name, query, columns)) }}
+{% macro temporary_table(name, query) %}
+  {{ return(adapter.dispatch('temporary_table', 'lti_rosters')(name, query)) }}
 {% endmacro %}
 
-{% macro default__temporary_table(name, query, columns) %}
+{% macro default__temporary_table(name, query) %}
 create or replace temporary table {{ name }} as
 {{ query }};
 {% endmacro %}
 
-{% macro postgres__temporary_table(name, query, columns) %}
+{% macro postgres__temporary_table(name, query) %}
 create temporary table {{ name }} on commit drop as
 {{ query }};
-analyze {{ name }}{{ ' (' ~ columns | join(', ') ~ ')' if columns }};
+analyze {{ name }};
 {% endmacro %}
 
 
-{# The condition that a course is not in the table, for the alias whose context_key is asked about. #}
-{% macro is_forgotten(courses) %}
-  {%- if lti_rosters.is_kept() -%}
+{#
+  The condition that a course is not in the table, for the alias whose context_key is asked about; *is_kept*: whether
+  the table is built on at all.
+#}
+{% macro is_forgotten(courses, is_kept) %}
+  {%- if is_kept -%}
     {{ return(courses ~ '.context_key in (select context_key from ' ~ lti_rosters.forgotten_courses() ~ ')') }}
   {%- endif -%}
   {{ return('1 = 1') }}

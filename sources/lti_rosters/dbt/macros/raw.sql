@@ -26,7 +26,7 @@
 
 
 {% macro with_every_column(relation, table) %}
-  {%- set there = adapter.get_columns_in_relation(relation) | map(attribute='name') | map('lower') | list -%}
+  {%- set there = lti_rosters.column_names(relation) | map('lower') | list -%}
   {%- set lacking = lti_rosters.raw_columns(table) | rejectattr('name', 'in', there) | list -%}
   {%- if not lacking -%}
     {{ return(relation) }}
@@ -58,3 +58,22 @@
   {%- endfor -%}
   {{ return(found) }}
 {% endmacro %}
+
+
+{# What the columns of *relation* are called. dbt's own macro takes ten times as long, where that tells. #}
+{% macro column_names(relation) %}
+  {{ return(adapter.dispatch('column_names', 'lti_rosters')(relation)) }}
+{% endmacro %}
+
+{% macro default__column_names(relation) %}
+  {{ return(adapter.get_columns_in_relation(relation) | map(attribute='name') | list) }}
+{% endmacro %}
+
+{% macro duckdb__column_names(relation) %}
+  {%- set columns = adapter.get_column_schema_from_query('select * from ' ~ relation ~ ' limit 0') -%}
+  {{ return(columns | map(attribute='name') | list) }}
+{% endmacro %}
+
+{% macro postgres__column_names(relation) %}{{ return(lti_rosters.duckdb__column_names(relation)) }}{% endmacro %}
+
+{% macro redshift__column_names(relation) %}{{ return(lti_rosters.default__column_names(relation)) }}{% endmacro %}

@@ -65,7 +65,7 @@
 #}
 {% macro forget_due_courses() %}
 {%- set marks = ref('int_lti__roster_marks') %}
-{%- if model.config.materialized == 'incremental' and flags.INTROSPECT %}
+{%- if lti_rosters.can_be_kept() and flags.INTROSPECT %}
 {%- if lti_rosters.is_kept() %}
 {%- set due %}
 select coalesce(marks.context_key, kept.context_key) as context_key
@@ -107,7 +107,7 @@ where
 {{ lti_rosters.plan_by_indexes(lti_rosters.few_are_forgotten(marks)) }}
 delete from {{ this }}
 where context_key in (select context_key from {{ lti_rosters.forgotten_courses() }});
-{{ lti_rosters.analyze(marks) }}
+{{ lti_rosters.analyze(marks, false) }}
 {%- else %}
 update {{ marks }}
 set is_due = true

@@ -26,23 +26,20 @@
 {% endmacro %}
 
 
-{# After a model: *relation* is the model, a table or a view. #}
-{% macro analyze(relation) %}
-  {{ return(adapter.dispatch('analyze', 'lti_rosters')(relation)) }}
+{# After a table was written; *is_new*: another than before. #}
+{% macro analyze(relation, is_new) %}
+  {{ return(adapter.dispatch('analyze', 'lti_rosters')(relation, is_new)) }}
 {% endmacro %}
 
-{% macro default__analyze(relation) %}{{ return('') }}{% endmacro %}
+{% macro default__analyze(relation, is_new) %}{{ return('') }}{% endmacro %}
 
-{% macro postgres__analyze(relation) %}
-  {%- set is_due = model.config.materialized == 'table'
-      or model.config.materialized == 'incremental' and lti_rosters.is_other_than_analyzed(relation) -%}
+{% macro postgres__analyze(relation, is_new) %}
   {#- A quarter of the rows that it would sample tell as well how many there are of a course. -#}
-  {{ return('set local default_statistics_target = 25; analyze ' ~ relation ~ ';' if is_due else '') }}
+  {%- set statement = 'set local default_statistics_target = 25; analyze ' ~ relation ~ ';' -%}
+  {{ return(statement if is_new or lti_rosters.is_other_than_analyzed(relation) else '') }}
 {% endmacro %}
 
-{% macro redshift__analyze(relation) %}
-  {{ return('analyze ' ~ relation if model.config.materialized in ('table', 'incremental') else '') }}
-{% endmacro %}
+{% macro redshift__analyze(relation, is_new) %}{{ return('') }}{% endmacro %}
 
 
 {#

@@ -20,3 +20,12 @@
 
 {# Redshift has no such settings. #}
 {% macro redshift__set_transaction() %}{{ return('') }}{% endmacro %}
+
+
+{# Begins that transaction. #}
+{% macro begin_transaction() %}
+  {%- set settings = lti_rosters.set_transaction() -%}
+  {%- if settings -%}
+    {%- call statement() -%}{{ settings }}{%- endcall -%}
+  {%- endif -%}
+{% endmacro %}

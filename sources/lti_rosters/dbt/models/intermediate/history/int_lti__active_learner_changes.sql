@@ -1,4 +1,5 @@
 -- Days on which a course's active learners changed: far fewer than days, and all that is needed to tell any day.
+{%- set is_kept = lti_rosters.is_kept() %}
 {{ config(pre_hook="{{ lti_rosters.forget_outdated_courses() }}") }}
 
 with
@@ -16,7 +17,7 @@ rosters as (
     from {{ ref('int_lti__history_rosters') }} as rosters
     where
         rosters.roster_number is not null
-        and {{ lti_rosters.is_forgotten('rosters') }}
+        and {{ lti_rosters.is_forgotten('rosters', is_kept) }}
 ),
 
 ready_courses as (
@@ -24,7 +25,7 @@ ready_courses as (
         context_key,
         built_in
     from {{ ref('int_lti__membership_events') }}
-    {%- if lti_rosters.is_kept() %}
+    {%- if is_kept %}
     where context_key in (select context_key from rosters)
     {%- endif %}
 ),

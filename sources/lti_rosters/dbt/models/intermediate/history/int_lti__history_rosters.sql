@@ -1,5 +1,4 @@
 -- What the history is made from, and of each course whether it has changed. See macros/history.sql.
--- depends_on: {{ ref('stg_lti__roster_syncs') }}
 {{ config(pre_hook="{{ lti_rosters.forget_changed_courses() }}") }}
 
 with
@@ -13,10 +12,10 @@ syncs as (
         syncs.role_filter,
         coalesce(syncs.member_count, -1) as member_count,
         syncs.finished_at as observed_at
-    from {{ lti_rosters.complete_rosters() }} as syncs
+    from {{ ref('int_lti__telling_syncs') }} as syncs
     where
         syncs.outcome = 'complete'
-        and {{ lti_rosters.is_forgotten('syncs') }}
+        and {{ lti_rosters.is_forgotten('syncs', lti_rosters.is_kept()) }}
 ),
 
 logged as (

@@ -1,5 +1,6 @@
 -- Each roster beside the one before it: who came, went or changed with it.
 {%- set person = 'partition by context_key, user_id order by roster_number' %}
+{%- set is_kept = lti_rosters.is_kept() %}
 {{ config(
     pre_hook="{{ lti_rosters.forget_outdated_courses() }}",
     indexes=lti_rosters.index_on('context_key')
@@ -19,7 +20,7 @@ rosters as (
     from {{ ref('int_lti__history_rosters') }} as rosters
     where
         rosters.roster_number is not null
-        and {{ lti_rosters.is_forgotten('rosters') }}
+        and {{ lti_rosters.is_forgotten('rosters', is_kept) }}
 ),
 
 -- Joined with the table, of which planners know how many syncs it has: of a `with` that is used twice they know
@@ -38,7 +39,7 @@ memberships as (
         on logged.sync_id = rosters.sync_id
     where
         rosters.roster_number is not null
-        and {{ lti_rosters.is_forgotten('rosters') }}
+        and {{ lti_rosters.is_forgotten('rosters', is_kept) }}
 ),
 
 neighbours as (

@@ -19,7 +19,7 @@ people as (
         has_unknown_role,
         counts_as_active_learner
     from {{ ref('int_lti__memberships') }} as memberships
-    where {{ lti_rosters.is_forgotten('memberships') }}
+    where {{ lti_rosters.is_forgotten('memberships', lti_rosters.is_kept()) }}
 )
 
 select

@@ -1,5 +1,4 @@
 -- What each course's rows in the raw tables amount to. See macros/rosters.sql.
-{{ config(materialized='table') }}
 
 with
 

@@ -1,4 +1,4 @@
-"""The last attempts at each course, kept from build to build: whatever changes, those of a build anew."""
+"""Attempts that say something, kept from build to build: whatever changes, those of a build anew."""
 
 import random
 from collections import defaultdict
@@ -11,7 +11,7 @@ import duckdb
 from lti_rosters.runs.models import Warehouse, build
 from models.raw_tables import RawTables, moment
 
-LAST = "lti.int_lti__last_syncs"
+TELLING = "lti.int_lti__telling_syncs"
 READINGS = ("complete", "unchanged")
 OUTCOMES = (*READINGS, "unchanged", "failed", "too_large", "unavailable")
 LOADS = ("load3", "load1", "load2", "load4")  # in the order in which they are committed
@@ -21,7 +21,9 @@ Row = tuple[Any, ...]
 def made(path: Path, **options: Any) -> None:
     """Build the model in the file at *path*, with those before it."""
     warehouse = Warehouse(adapter="duckdb", path=path)
-    build(warehouse, work_dir=path.parent, as_of=moment("11-21"), select=["+int_lti__last_syncs"], **options)
+    build(
+        warehouse, work_dir=path.parent, as_of=moment("11-21"), select=["+int_lti__telling_syncs"], **options
+    )
 
 
 def ask(path: Path, *statements: str) -> list[Row]:
@@ -62,31 +64,34 @@ def expected(path: Path) -> set[str]:
         "select context_key, memberships_url, outcome, finished_at, sync_id from lti_raw.roster_syncs as syncs"
         " join lti_raw._dlt_loads as loads on loads.load_id = syncs._dlt_load_id where loads.status = 0",
     )
-    found = defaultdict(list)
-    for key, url, outcome, at, sync_id in rows:
-        found[key, url, outcome in READINGS].append((at, sync_id))
-    return {sync_id for of_kind in found.values() for at, sync_id in of_kind if at == max(of_kind)[0]}
+    last = defaultdict(lambda: moment("10-01"))
+    for key, url, outcome, at, _ in rows:
+        if outcome in READINGS:
+            last[key, url] = max(last[key, url], at)
+    return {
+        sync_id for key, url, outcome, at, sync_id in rows if outcome != "unchanged" or at == last[key, url]
+    }
 
 
 def kept(path: Path) -> set[str]:
     """The syncs that are kept; each once."""
-    rows = ask(path, f"select sync_id from {LAST} where sync_id is not null")
+    rows = ask(path, f"select sync_id from {TELLING} where sync_id is not null")
     assert len(rows) == len(set(rows))
     return {sync_id for (sync_id,) in rows}
 
 
 def touched(path: Path, load: str) -> int:
     """Mark what is kept of *load*, and return how many rows bear a mark already."""
-    ((count,),) = ask(path, f"select count(*) from {LAST} where error_type = 'kept'")
-    ask(path, f"update {LAST} set error_type = 'kept' where load_id = '{load}' and sync_id is not null")
+    ((count,),) = ask(path, f"select count(*) from {TELLING} where error_type = 'kept'")
+    ask(path, f"update {TELLING} set error_type = 'kept' where load_id = '{load}' and sync_id is not null")
     return int(count)
 
 
-def test_the_last_attempts_are_those_of_a_plain_reading(tmp_path: Path) -> None:
+def test_what_is_kept_is_what_a_plain_reading_finds(tmp_path: Path) -> None:
     """Loads committed in any order, one after the other; then attempts are dropped, one at a time and a whole load."""
     path = attempts().write(tmp_path / "rosters.duckdb")
     made(path)
-    assert ask(path, f"select count(*) from {LAST}") == [(0,)]
+    assert ask(path, f"select count(*) from {TELLING}") == [(0,)]
 
     for load in LOADS:
         ask(path, f"update lti_raw._dlt_loads set status = 0 where load_id = '{load}'")
@@ -95,7 +100,18 @@ def test_the_last_attempts_are_those_of_a_plain_reading(tmp_path: Path) -> None:
         marked = touched(path, LOADS[0])
     assert marked > 0  # what was read is not read again while it is all there
 
-    (last,) = ask(path, f"select max(sync_id) from {LAST} where load_id = 'load2' and sync_id is not null")
+    # Somebody is erased from a roster long read.
+    changed = "where outcome = 'complete' and _dlt_load_id = 'load2'"
+    ask(path, f"update lti_raw.roster_syncs set member_count = 77 {changed}")
+    made(path)
+    assert kept(path) == expected(path)
+    assert touched(path, LOADS[0]) == 0
+    (counts,) = ask(
+        path, f"select list(distinct member_count) from {TELLING} where load_id = 'load2' and is_reading"
+    )
+    assert 77 in counts[0]
+
+    (last,) = ask(path, f"select max(sync_id) from {TELLING} where load_id = 'load2' and sync_id is not null")
     ask(path, f"delete from lti_raw.roster_syncs where sync_id = '{last[0]}'")
     made(path)
     assert kept(path) == expected(path)
@@ -113,11 +129,11 @@ def test_rows_of_another_layout_are_not_built_on(tmp_path: Path) -> None:
     ask(path, "update lti_raw._dlt_loads set status = 0")
     made(path)
     for changes, options in (
-        (f"update {LAST} set layout = '0'", {}),
-        (f"alter table {LAST} drop column layout", {}),
-        (f"alter table {LAST} rename column syncs to attempts", {}),
+        (f"update {TELLING} set layout = '0'", {}),
+        (f"alter table {TELLING} drop column layout", {}),
+        (f"alter table {TELLING} rename column syncs to attempts", {}),
         ("select 1", {"full_refresh": True}),
     ):
-        ask(path, f"delete from {LAST} where load_id = 'load1' and sync_id is not null", changes)
+        ask(path, f"delete from {TELLING} where load_id = 'load1' and sync_id is not null", changes)
         made(path, **options)
         assert kept(path) == expected(path)

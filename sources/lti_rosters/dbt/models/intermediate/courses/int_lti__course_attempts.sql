@@ -1,6 +1,4 @@
--- A table: what planners guess of its few rows would have them join row by row.
-{{ config(materialized='table') }}
-
+{%- set syncs = ref('int_lti__telling_syncs') %}
 with
 
 contexts as (
@@ -11,30 +9,13 @@ contexts as (
     from {{ ref('stg_lti__contexts') }}
 ),
 
-syncs as (
-    select
-        context_key,
-        memberships_url,
-        sync_id,
-        registration,
-        roster_sync_id,
-        outcome,
-        is_reading,
-        role_filter,
-        error_type,
-        started_at,
-        finished_at
-    from {{ ref('int_lti__last_syncs') }}
-    where sync_id is not null
-),
-
 -- Under whatever URL.
 moments as (
     select
         context_key,
         max(finished_at) as last_attempt_at,
         max(case when is_reading then finished_at end) as last_complete_at
-    from syncs
+    from {{ syncs }}
     group by context_key
 ),
 
@@ -46,7 +27,7 @@ earlier_moments as (
         syncs.memberships_url,
         max(syncs.finished_at) as last_attempt_at,
         max(case when syncs.is_reading then syncs.finished_at end) as last_complete_at
-    from syncs
+    from {{ syncs }} as syncs
     left join contexts
         on contexts.context_key = syncs.context_key
     where contexts.context_key is null
@@ -67,7 +48,7 @@ attempts as (
         syncs.error_type,
         syncs.started_at,
         syncs.finished_at
-    from syncs
+    from {{ syncs }} as syncs
     inner join moments
         on moments.context_key = syncs.context_key
     inner join contexts
@@ -87,7 +68,7 @@ attempts as (
         syncs.error_type,
         syncs.started_at,
         syncs.finished_at
-    from syncs
+    from {{ syncs }} as syncs
     inner join earlier_moments
         on
             earlier_moments.context_key = syncs.context_key

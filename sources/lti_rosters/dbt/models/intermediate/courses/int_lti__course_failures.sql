@@ -1,6 +1,3 @@
--- A table: what planners guess of its few rows would have them join row by row.
-{{ config(materialized='table') }}
-
 with
 
 readings as (
@@ -31,7 +28,7 @@ failures as (
         syncs.outcome,
         syncs.finished_at,
         contexts.context_key as known_context_key
-    from {{ ref('stg_lti__roster_syncs') }} as syncs
+    from {{ ref('int_lti__telling_syncs') }} as syncs
     left join {{ ref('stg_lti__contexts') }} as contexts
         on contexts.context_key = syncs.context_key
     where syncs.outcome not in ('complete', 'unchanged')

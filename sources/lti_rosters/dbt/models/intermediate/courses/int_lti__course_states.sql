@@ -1,6 +1,3 @@
--- A table: three marts look at it, and it takes a while.
-{{ config(materialized='table') }}
-
 with
 
 attempts as (
@@ -44,7 +41,7 @@ last_readings as (
             else rosters.role_filter
         end as role_filter
     from attempts as readings
-    left join {{ ref('stg_lti__roster_syncs') }} as rosters
+    left join {{ ref('int_lti__telling_syncs') }} as rosters
         on
             rosters.sync_id = readings.roster_sync_id
             and rosters.outcome = 'complete'

@@ -1,0 +1,51 @@
+{#
+  A table whose rows are kept from build to build: the model's hooks delete those that are to be made anew, in the same
+  transaction, and the model's query gives those. So it is with dbt's own `incremental`, which makes the rows twice:
+  in a table of their own first.
+#}
+{% materialization kept_table, default %}
+  {%- set table = this.incorporate(type='table') -%}
+  {%- set is_kept = lti_rosters.is_kept() -%}
+  {% do lti_rosters.drop_leftovers(table) %}
+
+  {{ run_hooks(pre_hooks, inside_transaction=False) }}
+  {% do lti_rosters.begin_transaction() %}
+  {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+  {%- if is_kept -%}
+    {%- set columns = model.columns.keys() | join(', ') -%}
+    {%- call statement('main') -%}
+insert into {{ table }} ({{ columns }})
+select {{ columns }}
+from (
+{{ sql }}
+) as made
+    {%- endcall -%}
+  {%- else -%}
+    {% do lti_rosters.swap_table(table, load_cached_relation(this), sql) %}
+  {%- endif -%}
+  {% do lti_rosters.finish_table(table, is_new=not is_kept) %}
+  {{ return({'relations': [table]}) }}
+{% endmaterialization %}
+
+
+{#
+  Whether the model's table is there from an earlier build and is built on: it has the columns that are documented.
+  After an update of this package it may have others, and is made anew.
+#}
+{% macro is_kept() %}
+  {%- if not execute or not flags.INTROSPECT or not lti_rosters.can_be_kept() or should_full_refresh() -%}
+    {{ return(false) }}
+  {%- endif -%}
+  {%- set existing = load_cached_relation(this) -%}
+  {%- if existing is none or not existing.is_table -%}
+    {{ return(false) }}
+  {%- endif -%}
+  {{ return(lti_rosters.column_names(this) | sort == model.columns.keys() | sort) }}
+{% endmacro %}
+
+
+{# Whether the model is such a table, on an engine that can delete rows and insert others as one. #}
+{% macro can_be_kept() %}
+  {{ return(model.resource_type == 'model' and model.config.materialized == 'kept_table') }}
+{% endmacro %}

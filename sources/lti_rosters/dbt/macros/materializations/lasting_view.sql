@@ -1,0 +1,58 @@
+{#
+  A view that is replaced where it stands. dbt's own way, on PostgreSQL, is to drop the old one, and with it every view
+  that looks at it: marts would be gone until the build comes to them, which one that fails never does, and views of
+  somebody's own for good. Only a view that loses a column, or gets another type for it, is dropped.
+#}
+{% materialization lasting_view, default %}
+  {%- set view = this.incorporate(type='view') -%}
+  {%- set existing = load_cached_relation(this) -%}
+  {% do lti_rosters.drop_leftovers(view) %}
+
+  {{ run_hooks(pre_hooks, inside_transaction=False) }}
+  {% do lti_rosters.begin_transaction() %}
+  {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+  {%- if config.get('contract').enforced -%}
+    {{ get_assert_columns_equivalent(sql) }}
+  {%- endif -%}
+  {%- if existing is not none and not existing.is_view -%}
+    {% do drop_relation_if_exists(existing) %}
+  {%- endif -%}
+  {%- call statement('main') -%}
+    {{ lti_rosters.replace_view(view, sql) }}
+  {%- endcall -%}
+
+  {% do apply_grants(view, config.get('grants'), should_revoke=should_revoke(existing, full_refresh_mode=false)) %}
+  {% do lti_rosters.describe(view) %}
+  {{ run_hooks(post_hooks, inside_transaction=True) }}
+  {{ adapter.commit() }}
+  {{ run_hooks(post_hooks, inside_transaction=False) }}
+  {{ return({'relations': [view]}) }}
+{% endmaterialization %}
+
+
+{% macro replace_view(view, query) %}
+  {{ return(adapter.dispatch('replace_view', 'lti_rosters')(view, query)) }}
+{% endmacro %}
+
+{% macro default__replace_view(view, query) %}
+create or replace view {{ view }} as (
+{{ query }}
+)
+{% endmacro %}
+
+{# PostgreSQL itself knows best whether one can take the other's place. #}
+{% macro postgres__replace_view(view, query) %}
+do $lasting_view$
+begin
+create or replace view {{ view }} as (
+{{ query }}
+);
+exception when invalid_table_definition then
+drop view {{ view }} cascade;
+create view {{ view }} as (
+{{ query }}
+);
+end
+$lasting_view$
+{% endmacro %}
