@@ -86,26 +86,23 @@ having min(built_in) <> max(built_in)
 {%- set due %}
 select coalesce(rosters.context_key, kept.context_key) as context_key
 from (
-    select
+    select distinct
         context_key,
-        max(built_in) as built_in
+        built_in
     from {{ ref('int_lti__history_rosters') }}
-    group by context_key
 ) as rosters
 full outer join (
-    select
+    select distinct
         context_key,
-        min(built_in) as first_built_in,
-        max(built_in) as last_built_in
+        built_in
     from {{ this }}
-    group by context_key
 ) as kept
-    on kept.context_key = rosters.context_key
+    on
+        kept.context_key = rosters.context_key
+        and kept.built_in = rosters.built_in
 where
     rosters.context_key is null
     or kept.context_key is null
-    or kept.first_built_in <> rosters.built_in
-    or kept.last_built_in <> rosters.built_in
 {%- endset %}
 {{ lti_rosters.wait_for_other_builds(this) }}
 {{ lti_rosters.plan_for_few_courses() }}
