@@ -13,13 +13,17 @@ from lti_rosters.rosters.collection import collect_rarely
 
 pytest.register_assert_rewrite("school", "play", "replies")  # their asserts tell as much as a test's own
 
-from school import School  # noqa: E402 - after the line above
+import shortcuts  # noqa: E402 - after the line above
+from school import School  # noqa: E402 - likewise
 
 # OpenSSL examines a key whenever it is read, for 37 ms; every run of a test reads the same one. The same text gives
 # the same key, and what is refused is examined again.
 signing.serialization.load_pem_private_key = functools.cache(  # type: ignore[assignment]
     signing.serialization.load_pem_private_key
 )
+
+shortcuts.in_dlt()
+shortcuts.when_dbt_comes()
 
 collect_rarely()  # as the commands do: a fifteenth of what the tests of the models take
 
