@@ -53,7 +53,9 @@ def carried_out(
     """Run `lti-rosters run` in this process, in the school's directory; models only where asked for."""
     catalogued(school)
     order = {"with_models": False, **order}
-    with school.settings():
+    # dbt opens the file with a configuration of its own, which DuckDB refuses where it is open.
+    is_built = order["with_models"] or order.get("is_models_only")
+    with school.settings(), contextlib.nullcontext() if is_built else school.held_open():
         return valid(run(Order(directory=school.directory, **order), stop=stop, watcher=watcher))
 
 
