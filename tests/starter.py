@@ -17,6 +17,7 @@ import io
 import json
 import os
 import pkgutil
+import runpy
 import select
 import signal
 import socket
@@ -100,9 +101,15 @@ class Started:
         pipe.close()
 
 
-def start(arguments: Sequence[str], directory: Path, environment: Mapping[str, str]) -> Started:
-    """Start `lti-rosters` with *arguments* in *directory*, with nothing but *environment* in its environment."""
-    request = json.dumps([list(arguments), str(directory), dict(environment)]).encode()
+def start(
+    arguments: Sequence[str], directory: Path, environment: Mapping[str, str], *, script: Path | None = None
+) -> Started:
+    """Start `lti-rosters` with *arguments* in *directory*, with nothing but *environment* in its environment.
+
+    Another *script* than the command's is started in its place.
+    """
+    program = str(script) if script else "lti-rosters"
+    request = json.dumps([[program, *arguments], str(directory), dict(environment)]).encode()
     ours, theirs = socket.socketpair()
     (out, their_out), (err, their_err) = os.pipe(), os.pipe()
     with _LOCK:
@@ -212,7 +219,7 @@ def _requests(listener: socket.socket) -> Iterator[tuple[Any, list[int], list[so
 
 
 def _forked(listener: socket.socket) -> list[str] | None:
-    """Fork for each request; return the arguments in each child that is to be the command, and None at the end."""
+    """Fork for each request; return in each child the program and its arguments that it is to be; None at the end."""
     for (arguments, directory, environment), (out, err, link), doors in _requests(listener):
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:  # keepers that have ended
@@ -251,6 +258,16 @@ def _become(directory: str, environment: Mapping[str, str], out: int, err: int) 
         setattr(sys, name, io.TextIOWrapper(written, encoding="utf-8", **manner))
 
 
+def _run(program: str) -> None:
+    """Be the command `lti-rosters`, or a script."""
+    if program != "lti-rosters":
+        runpy.run_path(program, run_name="__main__")
+        return
+    from lti_rosters.cli.main import main
+
+    main()
+
+
 def _end(status: object) -> None:
     """End with *status* as Python does, but leave to the system what was imported: to take it apart copies all of it.
 
@@ -279,11 +296,9 @@ if __name__ == "__main__":
     if asked is None:
         Path(sys.argv[2]).unlink(missing_ok=True)
     else:
-        from lti_rosters.cli.main import main
-
-        sys.argv = ["lti-rosters", *asked]
+        sys.argv = asked
         try:
-            main()
+            _run(asked[0])
         except SystemExit as told:
             _end(told.code)
             raise
