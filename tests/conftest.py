@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,13 @@ shortcuts.in_dlt()
 shortcuts.when_dbt_comes()
 
 collect_rarely()  # as the commands do: a fifteenth of what the tests of the models take
+
+
+if "FEW_EXAMPLES" in os.environ:  # CI, with all Pythons but one
+    from hypothesis import settings
+
+    settings.register_profile("few", max_examples=20)
+    settings.load_profile("few")
 
 
 def pytest_collection_finish() -> None:
