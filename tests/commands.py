@@ -53,7 +53,9 @@ def carried_out(
     """Run `lti-rosters run` in this process, in the school's directory; models only where asked for."""
     catalogued(school)
     order = {"with_models": False, **order}
-    with school.settings():
+    # dbt opens the file with a configuration of its own, which DuckDB refuses where it is open.
+    is_built = order["with_models"] or order.get("is_models_only")
+    with school.settings(), contextlib.nullcontext() if is_built else school.held_open():
         return valid(run(Order(directory=school.directory, **order), stop=stop, watcher=watcher))
 
 
@@ -91,8 +93,8 @@ class Desk:
     environment: Mapping[str, str] = field(default_factory=dict)
     is_fresh: bool = FRESH
 
-    def start(self, *arguments: str, **environment: str) -> Process:
-        """Start `lti-rosters` with *arguments*; anew where *environment* speaks to Python itself."""
+    def start(self, *arguments: str, script: Path | None = None, **environment: str) -> Process:
+        """Start `lti-rosters`, or a *script*, with *arguments*; anew where *environment* speaks to Python itself."""
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -100,9 +102,9 @@ class Desk:
         }
         whole = {**kept, "COLUMNS": "80", **self.environment, **environment}
         if not self.is_fresh and not any(name.startswith("PYTHON") for name in environment):
-            return start(arguments, self.directory, whole)
+            return start(arguments, self.directory, whole, script=script)
         return subprocess.Popen(
-            [COMMAND, *arguments],
+            [*([sys.executable, str(script)] if script else [COMMAND]), *arguments],
             cwd=self.directory,
             env=whole,
             stdin=subprocess.DEVNULL,
@@ -112,9 +114,9 @@ class Desk:
             encoding="utf-8",
         )
 
-    def call(self, *arguments: str, **environment: str) -> Called:
-        """Run `lti-rosters` with *arguments* to its end."""
-        return ended(self.start(*arguments, **environment))
+    def call(self, *arguments: str, script: Path | None = None, **environment: str) -> Called:
+        """Run `lti-rosters`, or a *script*, with *arguments* to its end."""
+        return ended(self.start(*arguments, script=script, **environment))
 
 
 def ended(process: Process) -> Called:

@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from lti_rosters.rosters.collection import collect_rarely
 
 pytest.register_assert_rewrite("school", "play", "replies")  # their asserts tell as much as a test's own
 
-from school import School  # noqa: E402 - after the line above
+import shortcuts  # noqa: E402 - after the line above
+from school import School  # noqa: E402 - likewise
 
 # OpenSSL examines a key whenever it is read, for 37 ms; every run of a test reads the same one. The same text gives
 # the same key, and what is refused is examined again.
@@ -21,7 +23,17 @@ signing.serialization.load_pem_private_key = functools.cache(  # type: ignore[as
     signing.serialization.load_pem_private_key
 )
 
+shortcuts.in_dlt()
+shortcuts.when_dbt_comes()
+
 collect_rarely()  # as the commands do: a fifteenth of what the tests of the models take
+
+
+if "FEW_EXAMPLES" in os.environ:  # CI, with all Pythons but one
+    from hypothesis import settings
+
+    settings.register_profile("few", max_examples=20)
+    settings.load_profile("few")
 
 
 def pytest_collection_finish() -> None:

@@ -17,6 +17,7 @@ import io
 import json
 import os
 import pkgutil
+import runpy
 import select
 import signal
 import socket
@@ -100,9 +101,15 @@ class Started:
         pipe.close()
 
 
-def start(arguments: Sequence[str], directory: Path, environment: Mapping[str, str]) -> Started:
-    """Start `lti-rosters` with *arguments* in *directory*, with nothing but *environment* in its environment."""
-    request = json.dumps([list(arguments), str(directory), dict(environment)]).encode()
+def start(
+    arguments: Sequence[str], directory: Path, environment: Mapping[str, str], *, script: Path | None = None
+) -> Started:
+    """Start `lti-rosters` with *arguments* in *directory*, with nothing but *environment* in its environment.
+
+    Another *script* than the command's is started in its place.
+    """
+    program = str(script) if script else "lti-rosters"
+    request = json.dumps([[program, *arguments], str(directory), dict(environment)]).encode()
     ours, theirs = socket.socketpair()
     (out, their_out), (err, their_err) = os.pipe(), os.pipe()
     with _LOCK:
@@ -167,23 +174,27 @@ def _import_everything() -> None:
             importlib.import_module(name)
 
 
-def _import_dbt() -> None:
-    """Have dbt make what it makes of itself when it parses first in a process, which takes it as long as a build."""
-    from dbt.cli.main import dbtRunner
+def _beside(name: str) -> Any:
+    """A module of the tests, whose folder no command must find on its path."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    try:
+        return importlib.import_module(name)
+    finally:
+        del sys.path[0]
 
+
+def _import_dbt() -> None:
+    """Have dbt make what it makes of itself when it builds first in a process, which takes it as long as a build."""
     from lti_rosters.runs import models
 
+    _beside("shortcuts").in_dbt()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        warehouse = models.Warehouse(adapter="duckdb", path=folder / "rosters.duckdb")
+        path = _beside("models.raw_tables").hand_made().write(folder / "rosters.duckdb")
+        warehouse = models.Warehouse(adapter="duckdb", path=path)
         models.write_profile(folder, models.target(warehouse, "lti", folder))
-        _, *named = models.arguments(folder, {}, [])
-        silent = models.FLAGS["silent"] + models.FLAGS["offline"]
-        with models.apart(warehouse):
-            # dbt's static parser has threads of its own, and who is forked from a process that used it waits for them.
-            alone = ["--no-static-parser", "--no-write-json"]
-            dbtRunner().invoke([*alone, "parse", *named[: named.index("--vars")], *silent])
-            models.release(warehouse)
+        # dbt's static parser has threads of its own, and who is forked from a process that used it waits for them.
+        models.run_dbt(["--no-static-parser", *models.arguments(folder, {}, [])], warehouse, folder)
 
 
 def _requests(listener: socket.socket) -> Iterator[tuple[Any, list[int], list[socket.socket]]]:
@@ -208,7 +219,7 @@ def _requests(listener: socket.socket) -> Iterator[tuple[Any, list[int], list[so
 
 
 def _forked(listener: socket.socket) -> list[str] | None:
-    """Fork for each request; return the arguments in each child that is to be the command, and None at the end."""
+    """Fork for each request; return in each child the program and its arguments that it is to be; None at the end."""
     for (arguments, directory, environment), (out, err, link), doors in _requests(listener):
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:  # keepers that have ended
@@ -247,9 +258,37 @@ def _become(directory: str, environment: Mapping[str, str], out: int, err: int) 
         setattr(sys, name, io.TextIOWrapper(written, encoding="utf-8", **manner))
 
 
+def _run(program: str) -> None:
+    """Be the command `lti-rosters`, or a script."""
+    if program != "lti-rosters":
+        runpy.run_path(program, run_name="__main__")
+        return
+    from lti_rosters.cli.main import main
+
+    main()
+
+
+def _end(status: object) -> None:
+    """End with *status* as Python does, but leave to the system what was imported: to take it apart copies all of it.
+
+    Returns where Python has more to do than that.
+    """
+    if not isinstance(status, int | None):
+        return
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return
+    os._exit((status or 0) & 0xFF)
+
+
 if __name__ == "__main__":
     os.setsid()  # not ended by a signal for the one that started it: others ask it too
     _import_everything()
+    _beside("shortcuts").in_dlt()
     with contextlib.suppress(ImportError):
         _import_dbt()
     gc.freeze()  # what is there is not looked at, and so not copied, in every child
@@ -257,7 +296,9 @@ if __name__ == "__main__":
     if asked is None:
         Path(sys.argv[2]).unlink(missing_ok=True)
     else:
-        from lti_rosters.cli.main import main
-
-        sys.argv = ["lti-rosters", *asked]
-        main()
+        sys.argv = asked
+        try:
+            _run(asked[0])
+        except SystemExit as told:
+            _end(told.code)
+            raise

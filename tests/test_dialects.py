@@ -4,11 +4,10 @@ Nothing is run there, so this shows that the SQL is well formed in its dialect, 
 they are in an extra of their own, `dialects`, and where it is not installed these tests are skipped.
 """
 
+import contextlib
 import importlib.util
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,19 +52,23 @@ def test_every_model_and_test_is_well_formed(dialect: str, tmp_path: Path) -> No
 
 
 def compile_for(dialect: str, folder: Path) -> dict[str, str]:
-    """The SQL of every model and test, by name, as the adapter of *dialect* has it."""
+    """The SQL of every model and test, by name, as the adapter of *dialect* has it.
+
+    One process for all: dbt is imported and its own macros are parsed once.
+    """
+    from dbt.adapters.factory import reset_adapters
+    from dbt.cli.main import dbtRunner
+    from dbt_common.tests import enable_test_caching
+
+    enable_test_caching()
     output = {"type": dialect, "threads": 1, **PROFILES[dialect]}
     profile = {"lti_rosters": {"target": "none", "outputs": {"none": output}}}
     (folder / "profiles.yml").write_text(json.dumps(profile))
     places = ("--project-dir", PROJECT, "--profiles-dir", folder, "--target-path", folder / "target")
-    answer = subprocess.run(
-        [sys.executable, "-m", "dbt.cli.main", *COMPILE, *places, "--log-path", folder / "logs"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-    )
-    assert answer.returncode == 0, answer.stdout
+    with contextlib.chdir(folder):
+        answer = dbtRunner().invoke([*COMPILE, *map(str, places), "--log-path", str(folder / "logs")])
+    reset_adapters()  # type: ignore[no-untyped-call]
+    assert answer.success, answer.exception
     return {path.stem: path.read_text() for path in (folder / "target/compiled").rglob("*.sql")}
 
 

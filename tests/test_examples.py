@@ -16,7 +16,7 @@ import pytest
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
-from commands import carried_out, desk
+from commands import Desk, carried_out, desk
 from lti_rosters.keys.signing import SigningKey, private_pem, public_jwk
 from lti_rosters.reference.platform import Course, ReferencePlatform, member
 from lti_rosters.rosters.planning import plans
@@ -145,9 +145,9 @@ def test_the_scheduled_pipeline_logs_no_member(school: School) -> None:
 
 def test_the_demo_as_a_script_loads_and_shows(tmp_path: Path) -> None:
     """pipelines/demo.py makes the demo's database where it is started, and shows the course that fails."""
-    done = subprocess.run([sys.executable, DEMO], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = Desk(tmp_path).call(script=DEMO)
 
-    assert (done.returncode, "failing" in done.stdout) == (0, True), done.stderr
+    assert (done.status, "failing" in done.out) == (0, True), done.err
     assert [path.name for path in tmp_path.iterdir()] == ["demo.duckdb"]
 
 
@@ -167,18 +167,12 @@ def test_the_scheduled_pipeline_loads_and_builds(tool_key: SigningKey, tmp_path:
         (tmp_path / ".dlt" / "config.toml").write_text(
             "\n".join(["[sources.lti_rosters.registrations.canvas]", *lines]), encoding="utf-8"
         )
-        done = subprocess.run(
-            [sys.executable, PIPELINE],
-            cwd=tmp_path,
-            env=os.environ
-            | {"SOURCES__LTI_ROSTERS__PRIVATE_KEY": private_pem(tool_key), "HOME": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            timeout=120,
+        done = Desk(tmp_path, {"HOME": str(tmp_path)}).call(
+            script=PIPELINE, SOURCES__LTI_ROSTERS__PRIVATE_KEY=private_pem(tool_key)
         )
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert json.loads(done.stdout)["totals"]["complete"] == 1
+    assert done.status == 0, done.out + done.err
+    assert json.loads(done.out)["totals"]["complete"] == 1
     with duckdb.connect(str(tmp_path / "rosters.duckdb"), read_only=True) as connection:
         assert connection.sql("select active_learners, active_staff from lti.active_learners").fetchall() == [
             (2, 1)

@@ -1,6 +1,7 @@
 """The models and their runner, on raw tables made by hand in a DuckDB file."""
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -485,26 +486,24 @@ def dbt(
     project: Path = models.PROJECT,
     attach: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """Run dbt as an analyst would, on a database of our making, and return what it says."""
+    """Run dbt with an analyst's words, on a database of our making, and return what it says."""
+    from dbt.cli.main import dbtRunner
+
     folder = home / "dbt"
-    target = models.target(Warehouse(adapter="duckdb", path=path), "analytics", home) | {
-        "attach": list(attach)
-    }
-    models.write_profile(folder, target)
-    settings = {"DBT_TARGET_PATH": folder / "target", "DBT_LOG_PATH": folder / "logs", models.PASSWORD: ""}
-    arguments = [*command, "--project-dir", project, "--profiles-dir", folder, "--no-version-check"]
-    program = "from dbt.cli.main import cli; cli()"
+    warehouse = Warehouse(adapter="duckdb", path=path)
+    models.write_profile(folder, models.target(warehouse, "analytics", home) | {"attach": list(attach)})
+    places = ["--project-dir", project, "--profiles-dir", folder]
+    if command[0] != "deps":
+        places += ["--target-path", folder / "target"]
+    quiet = ["--no-version-check", "--no-send-anonymous-usage-stats", "--log-path", folder / "logs"]
 
-    answer = subprocess.run(
-        [sys.executable, "-c", program, "--no-send-anonymous-usage-stats", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {name: str(value) for name, value in settings.items()},
-    )
+    said = io.StringIO()
+    with models.apart(warehouse), contextlib.redirect_stdout(said):
+        answer = dbtRunner().invoke([*command, *map(str, [*places, *quiet])])
+        models.release(warehouse)
 
-    assert answer.returncode == 0, answer.stdout
-    return answer.stdout
+    assert answer.success, (answer.exception, said.getvalue())
+    return said.getvalue()
 
 
 @pytest.mark.slow
