@@ -13,7 +13,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPrivateNumbers
 
 from ..errors import ConfigurationError
 from .text import found_text
@@ -114,7 +114,11 @@ def _base64url(octets: bytes) -> str:
 
 def _from_pem(text: str) -> SigningKey:
     try:
-        private = serialization.load_pem_private_key(text.encode("ascii"), password=None)
+        private = serialization.load_pem_private_key(
+            text.encode("ascii"), password=None, unsafe_skip_rsa_key_validation=True
+        )
+        if isinstance(private, RSAPrivateKey):
+            _check_numbers(private.private_numbers())
     except Exception:  # the library raises ValueError, TypeError and its own; none of them helps an operator
         raise ConfigurationError(
             "The PEM block holds no private key that can be read: it is cut off or damaged.",
@@ -177,11 +181,36 @@ def _rsa_key(jwk: dict[str, Any]) -> RSAPrivateKey:
             iqmp=rsa.rsa_crt_iqmp(p, q),
             public_numbers=rsa.RSAPublicNumbers(e=e, n=n),
         )
-        return numbers.private_key()
+        _check_numbers(numbers)
+        return numbers.private_key(unsafe_skip_rsa_key_validation=True)
     except (ValueError, ArithmeticError):
         raise ConfigurationError(
             "The numbers of the JWK do not belong to one RSA key.", remedy="Copy it again, whole."
         ) from None
+
+
+def _check_numbers(numbers: RSAPrivateNumbers) -> None:
+    """Raise ValueError where *numbers* do not belong to one key, as in one that was cut or altered.
+
+    Only whether p and q are prime is not looked at: the library's own check, which takes a thousand times as long,
+    guards against keys that others chose.
+    """
+    n, e = numbers.public_numbers.n, numbers.public_numbers.e
+    p, q, d = numbers.p, numbers.q, numbers.d
+    fits = (
+        p > 1
+        and q > 1
+        and p * q == n
+        and n % 2 == 1
+        and e % 2 == 1
+        and e > 1
+        and d * e % (p - 1) == 1
+        and d * e % (q - 1) == 1
+        and (numbers.dmp1, numbers.dmq1) == (d % (p - 1), d % (q - 1))
+        and numbers.iqmp * q % p == 1
+    )
+    if not fits:
+        raise ValueError("the numbers do not belong to one key")
 
 
 def _integer(jwk: dict[str, Any], name: str) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from itertools import repeat
 from typing import Any, NoReturn
 
@@ -138,8 +139,14 @@ def _is_ambiguous(member: object, identifying: tuple[str, ...]) -> bool:
 
 def _load(text: str) -> Any:
     """Load JSON; raw control characters in a text are let pass, NaN and Infinity are not."""
-    return json.loads(
-        text, strict=False, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_finite
+    return _decoder().decode(text)
+
+
+@cache
+def _decoder() -> json.JSONDecoder:
+    """Made once: to make one costs more than the reading of what stands around the members."""
+    return json.JSONDecoder(
+        strict=False, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_finite
     )
 
 

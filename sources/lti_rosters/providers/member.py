@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..errors import MalformedError
@@ -49,8 +50,11 @@ class Member(NamedTuple):
 def read_members(entries: list[Any]) -> list[Member]:
     """Read the members of a page in their order; those without a usable user_id are left out."""
     seen: dict[tuple[Any, ...], tuple[str, ...]] = {}  # a page holds few different lists of roles
-    read = (_member(entry, seen) for entry in entries if isinstance(entry, dict))
-    return [member for member in read if member is not None]
+    return [
+        member
+        for entry in entries
+        if isinstance(entry, dict) and (member := _member(entry, seen)) is not None
+    ]
 
 
 def merge(first: Member, second: Member) -> Member:
@@ -128,8 +132,14 @@ def _roles(value: object, seen: dict[tuple[Any, ...], tuple[str, ...]]) -> tuple
     except TypeError:  # a list or an object among the roles
         return read_names(value)
     if known is None:
-        known = seen[key] = read_names(value)
+        known = seen[key] = _names_of(key)
     return known
+
+
+@lru_cache(maxsize=4096)
+def _names_of(key: tuple[Any, ...]) -> tuple[str, ...]:
+    """What the few lists of roles come to that all pages together hold."""
+    return read_names([*key])
 
 
 def read_names(value: object) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """A sync: one attempt to read one roster, how it ended and what it brought."""
 
-import secrets
+import random
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,8 +29,9 @@ def new_sync_id() -> str:
     """An id of its own: 12 hex digits of Unix time in milliseconds, then 12 of chance.
 
     Those of one run begin alike, so that a warehouse packs them into half the bytes that pure chance takes.
+    They are no secret, so the chance is Python's own: to ask the system for some lets another thread go first.
     """
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(6)}"
+    return f"{time.time_ns() // 1_000_000:012x}{random.getrandbits(48):012x}"
 
 
 @dataclass(slots=True, kw_only=True)

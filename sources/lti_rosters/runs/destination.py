@@ -128,7 +128,11 @@ def _destination(name: str | None, directory: Path, database: Path | None) -> An
 def _file(database: Path, directory: Path) -> Any:
     """The DuckDB file *database*: what its merges need beyond a bounded memory goes to the working directory."""
     bounds = duckdb_bounds(directory / WORKING_DIRECTORY, MEMORY_LIMIT)
-    return Embedded(DuckDbCredentials(str(database), global_config=bounds))
+    credentials = DuckDbCredentials(global_config=bounds)
+    credentials.database = str(
+        database
+    )  # given to the constructor, it would be tried as a URL, by SQLAlchemy
+    return Embedded(credentials)
 
 
 def _is_set(key: str) -> bool:

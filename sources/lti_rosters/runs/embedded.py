@@ -1,12 +1,16 @@
-"""dlt's DuckDB, but that a table without a row is filled as it is, not by way of a staging table.
+"""dlt's DuckDB, but that a table without a row is filled as it is, and that its settings are looked up once.
 
-A merge writes every row twice, and in a first load there is nothing to merge with.
+A merge writes every row twice, and in a first load there is nothing to merge with. And dlt looks for each of its
+settings anew whenever it makes a client, forty times in a load.
 """
 
 from collections.abc import Collection
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import dlt
+from dlt.common.configuration import configspec
+from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 
 from ..tables.asking import opened, rows_of
 
@@ -14,10 +18,26 @@ if TYPE_CHECKING:
     from .filling import FillingClient
 
 
-class Embedded(dlt.destinations.duckdb):
-    """The destination `duckdb`: by this name dlt knows and configures it."""
+@configspec
+class Located(DuckDbClientConfiguration):
+    """dlt's settings of a DuckDB, told by its file: as the URL that dlt tells, it would take SQLAlchemy."""
 
+    def __init__(self, **named: Any) -> None:
+        super().__init__(**named)
+
+    def __str__(self) -> str:
+        return self.data_location()
+
+
+class Embedded(dlt.destinations.duckdb):
+    """The destination `duckdb` of one pipeline: by this name dlt knows and configures it."""
+
+    spec = Located
     unfilled: frozenset[str] = frozenset()
+
+    @cached_property  # dlt takes the arguments of a constructor, were there one, for those of its destination
+    def _found(self) -> dict[tuple[Any, ...], Any]:
+        return {}
 
     @property
     def destination_type(self) -> str:
@@ -30,6 +50,18 @@ class Embedded(dlt.destinations.duckdb):
         from .filling import FillingClient
 
         return FillingClient
+
+    def configuration(self, initial_config: Any, accept_partial: bool = False) -> Any:  # noqa: FBT001, FBT002 - dlt's
+        """The settings for the dataset of *initial_config*, as they were when they were first asked for.
+
+        All clients of a dataset have them in common, and with them the one connection that theirs are copies of.
+        """
+        if initial_config is None or initial_config.is_resolved():
+            return super().configuration(initial_config, accept_partial)
+        key = (accept_partial, initial_config.dataset_name, initial_config.default_schema_name)
+        if key not in self._found:
+            self._found[key] = super().configuration(initial_config, accept_partial)
+        return self._found[key]
 
     def client(self, *told: Any, **named: Any) -> Any:
         """A client that knows of the unfilled tables."""

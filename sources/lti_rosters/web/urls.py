@@ -7,6 +7,7 @@ byte for byte (NRPS §2.4.2: a next link is used as it came).
 import ipaddress
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
 from ..errors import ConfigurationError
@@ -39,6 +40,13 @@ def origin(url: str) -> str:
     """
     if _UNPRINTABLE.search(url):
         raise ValueError("a URL holds no white space, backslash or control character")
+    found = _AUTHORITY.match(url)
+    return _origin(found[0] if found else url)
+
+
+@lru_cache(maxsize=1024)
+def _origin(url: str) -> str:
+    """The same for a *url* that ends with its host and port: few, of which each is asked for many times."""
     parts = urlsplit(url)
     host, port = parts.hostname, parts.port
     if parts.scheme not in PORTS:
