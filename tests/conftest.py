@@ -1,6 +1,5 @@
 """Fixtures for end-to-end tests: the tool's key, and a school with a platform and a warehouse."""
 
-import functools
 import gc
 import os
 from collections.abc import Iterator
@@ -8,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from lti_rosters.keys import signing
 from lti_rosters.keys.signing import SigningKey, new_key
 from lti_rosters.rosters.collection import collect_rarely
 
@@ -16,12 +14,6 @@ pytest.register_assert_rewrite("school", "play", "replies")  # their asserts tel
 
 import shortcuts  # noqa: E402 - after the line above
 from school import School  # noqa: E402 - likewise
-
-# OpenSSL examines a key whenever it is read, for 37 ms; every run of a test reads the same one. The same text gives
-# the same key, and what is refused is examined again.
-signing.serialization.load_pem_private_key = functools.cache(  # type: ignore[assignment]
-    signing.serialization.load_pem_private_key
-)
 
 shortcuts.in_dlt()
 shortcuts.when_dbt_comes()
