@@ -1,8 +1,8 @@
 """What dbt and dlt work out anew every time from the same input, worked out once in a process of the tests.
 
 Each is a function of nothing but its arguments, dbt's own switch for its tests, or its own file of what it parsed.
-Half of the CPU time of a first build, a third of a later one's, a tenth of a load's. A version of theirs that lacks one of the functions goes the
-long way, as everything does with `NO_SHORTCUTS=1`.
+Half of the CPU time of a first build, a third of a later one's, a tenth of a load's. A version of theirs that lacks
+one of the functions goes the long way, as everything does with `NO_SHORTCUTS=1`.
 """
 
 import contextlib
