@@ -192,9 +192,13 @@ def _import_dbt() -> None:
         folder = Path(place)
         path = _beside("models.raw_tables").hand_made().write(folder / "rosters.duckdb")
         warehouse = models.Warehouse(adapter="duckdb", path=path)
-        models.write_profile(folder, models.target(warehouse, "lti", folder))
         # dbt's static parser has threads of its own, and who is forked from a process that used it waits for them.
-        models.run_dbt(["--no-static-parser", *models.arguments(folder, {}, [])], warehouse, folder)
+        build = models.run_dbt
+        models.run_dbt = lambda command, *told: build(["--no-static-parser", *command], *told)
+        try:  # with the hours that most tests have
+            models.build(warehouse, work_dir=folder, stale_after_hours={"canvas": 48.0, "default": 48.0})
+        finally:
+            models.run_dbt = build
 
 
 def _requests(listener: socket.socket) -> Iterator[tuple[Any, list[int], list[socket.socket]]]:
