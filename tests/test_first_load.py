@@ -136,3 +136,20 @@ def test_dlt_finds_the_destination_again(school: School) -> None:
         assert type(attached.destination) is dlt.destinations.duckdb
         assert attached.destination.destination_name == "duckdb"
         attached.deactivate()
+
+
+def test_settings_are_looked_up_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All clients of a dataset share its settings and its connection; another dataset has its own, as another file."""
+
+    def found(destination: Embedded, dataset: str) -> Any:
+        return destination.configuration(destination.spec()._bind_dataset_name(dataset))
+
+    first, second = (Embedded(str(tmp_path / name)) for name in ("a.duckdb", "b.duckdb"))
+    before = found(first, "lti_raw")
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREATE_INDEXES", "true")
+
+    assert found(first, "lti_raw") is before
+    assert found(first, "other").dataset_name == "other"
+    assert found(first, "other").create_indexes
+    assert str(before) == str(tmp_path / "a.duckdb")
+    assert found(second, "lti_raw").credentials.database == str(tmp_path / "b.duckdb")

@@ -201,6 +201,20 @@ def test_mistakes(mistake: str) -> None:
     assert_not_leaked(text, caught.value)
 
 
+@pytest.mark.parametrize("form", [Form.PKCS8, Form.TraditionalOpenSSL])
+def test_one_bit_of_a_key_is_enough(form: Form) -> None:
+    """A key of which any one bit is another is told to be damaged, whichever of its numbers holds it."""
+    inside = base64.b64decode("".join(pem(form).splitlines()[1:-1]))
+    frame = pem(form).splitlines()
+
+    for place in range(0, len(inside), 9):
+        damaged = bytearray(inside)
+        damaged[place] ^= 1
+        text = "\n".join([frame[0], base64.encodebytes(damaged).decode().strip(), frame[-1]])
+        with pytest.raises(ConfigurationError):
+            read_key(text, where="canvas")
+
+
 def assert_not_leaked(text: str, error: Exception) -> None:
     """Check that no 12 characters of the key's inside are in the traceback's text, causes included."""
     told = "".join(traceback.format_exception(error)) + repr(error)

@@ -19,7 +19,8 @@ ROWS = 50_000
 
 LINKS = "resource_link_memberships"
 
-EMPTY: list[tuple[Any, ...]] = [()] * len(Member._fields)
+# In place of a member: its user_id is never null, for null is no key.
+MARKER = ("", None, (), *[None] * (len(Member._fields) - 3))
 
 
 Batch = Mapping[str, "pa.Table"]
@@ -102,22 +103,25 @@ class Gatherer:
 
 
 def _gathered(rosters: Sequence[Written], load_id: str) -> Batch:
-    """The tables of many rosters; nothing in here works row by row but the gathering of the columns."""
-    members = [member for roster in rosters for member, _ in roster.rows]
-    user_ids, statuses, role_lists, *texts, _ = zip(*members, strict=True) if members else EMPTY
-    people = pa.array(user_ids, pa.string())
-    states = pa.array(statuses, pa.string())
-    amounts, numbers = _amounts(role_lists)
-    sizes = [len(roster.rows) for roster in rosters]
-    owners = _spread(pa.array(range(len(rosters)), pa.int32()), sizes)
-    hashes = [row_hash for roster in rosters for _, row_hash in roster.rows]
-    primary_roles = pa.array([each.primary_role for each in amounts], pa.string()).take(numbers)
-    told = (states, primary_roles, *texts, hashes)
+    """The tables of many rosters; nothing in here works row by row but the gathering of the columns.
+
+    Behind the members of `memberships` and `membership_roles` stands a marker row for each roster: it puts an empty
+    course in scope.
+    """
+    members: list[Sequence[Any]] = [member for roster in rosters for member, _ in roster.rows]
+    owners = _owners([len(roster.rows) for roster in rosters])
+    members += [MARKER] * len(rosters)
+    user_ids, statuses, role_lists, *texts, _ = zip(*members, strict=True)
+    people, states = pa.array(user_ids, pa.string()), pa.array(statuses, pa.string())
+    hashes = [row_hash for roster in rosters for _, row_hash in roster.rows] + [None] * len(rosters)
+    amounts, numbers = _amounts(role_lists[: len(owners)])
+    told = (states, [*texts, hashes], amounts, numbers)
+    people_alone, states_alone = people.slice(0, len(owners)), states.slice(0, len(owners))
     return {
         "memberships": _memberships(rosters, owners, people, told, load_id),
-        "membership_roles": _membership_roles(rosters, owners, people, amounts, numbers, load_id),
+        "membership_roles": _membership_roles(rosters, owners, people_alone, amounts, numbers, load_id),
         "membership_log": _membership_log(
-            rosters, owners, people, (states, primary_roles, amounts, numbers), load_id
+            rosters, owners, people_alone, (states_alone, amounts, numbers), load_id
         ),
     }
 
@@ -125,24 +129,21 @@ def _gathered(rosters: Sequence[Written], load_id: str) -> Batch:
 def _memberships(
     rosters: Sequence[Written], owners: pa.Array, people: pa.Array, told: Sequence[Any], load_id: str
 ) -> pa.Table:
-    """The members, then a marker row for each roster: it puts an empty course in scope."""
-    states, primary_roles, *texts, hashes = told
+    """The members, then the marker rows."""
+    states, (*texts, hashes), amounts, numbers = told
     owner = _Owner(rosters, _marked(owners, rosters), load_id)
-    blanks = (None,) * len(rosters)
     # Left to arrow_table: an array made there may be in chunks, as a column beyond 2 GB has to be.
-    *described, row_hashes = ((*each, *blanks) for each in (*texts, hashes))
-    nulls = pa.nulls(len(rosters), pa.string())
     return arrow_table(
         "memberships",
         [
             *owner.course,
-            _with_markers(people, rosters),
-            pa.concat_arrays([states, nulls]),
-            pa.concat_arrays([primary_roles, nulls]),
-            *described,
+            people,
+            states,
+            _few([each.primary_role for each in amounts], _with_nulls(numbers, rosters)),
+            *texts,
             owner.sync_id,
             owner.observed_at,
-            row_hashes,
+            hashes,
             owner.load_id,
         ],
     )
@@ -157,22 +158,22 @@ def _membership_roles(
     load_id: str,
 ) -> pa.Table:
     """A row for each role of each member, then the marker rows."""
-    uris = pa.array([uri for each in amounts for uri, _ in each.roles], pa.string())
-    raws = pa.array([raw for each in amounts for _, raw in each.roles], pa.string())
-    counts = [len(each.roles) for each in amounts]
-    ends = list(accumulate(counts, initial=0))
+    roles = [role for each in amounts for role in each.roles]
+    ends = list(accumulate((len(each.roles) for each in amounts), initial=0))
     places = pa.array([list(range(*ends_of)) for ends_of in pairwise(ends)], pa.list_(pa.int32())).take(
         numbers
     )
-    members, roles = pc.list_parent_indices(places), places.flatten()
+    members, chosen = pc.list_parent_indices(places), places.flatten()
     owner = _Owner(rosters, _marked(owners.take(members), rosters), load_id)
+    markers = pa.repeat(pa.scalar("", pa.string()), len(rosters))
+    last = pa.repeat(pa.scalar(len(roles), pa.int32()), len(rosters))  # "" too: null is no key
     return arrow_table(
         "membership_roles",
         [
             *owner.course,
-            _with_markers(people.take(members), rosters),
-            _with_markers(uris.take(roles), rosters),
-            pa.concat_arrays([raws.take(roles), pa.nulls(len(rosters), pa.string())]),
+            pa.concat_arrays([people.take(members), markers]),
+            _few([*(uri for uri, _ in roles), ""], pa.concat_arrays([chosen, last])),
+            _few([raw for _, raw in roles], _with_nulls(chosen, rosters)),
             owner.sync_id,
             owner.load_id,
         ],
@@ -183,8 +184,7 @@ def _membership_log(
     rosters: Sequence[Written], owners: pa.Array, people: pa.Array, told: Sequence[Any], load_id: str
 ) -> pa.Table:
     """A row for each member, and none for a roster without."""
-    states, primary_roles, amounts, numbers = told
-    lists = pa.array([_roles_json(each) for each in amounts], pa.string()).take(numbers)
+    states, amounts, numbers = told
     learners = pa.array([each.is_learner and not each.is_test_user for each in amounts], pa.bool_()).take(
         numbers
     )
@@ -197,8 +197,8 @@ def _membership_log(
             *owner.course,
             owner.observed_at,
             states,
-            lists,
-            primary_roles,
+            _few([_roles_json(each) for each in amounts], numbers),
+            _few([each.primary_role for each in amounts], numbers),
             pc.and_(pc.equal(states, "Active"), learners),
             owner.load_id,
         ],
@@ -210,12 +210,15 @@ class _Owner:
 
     def __init__(self, rosters: Sequence[Written], owners: pa.Array, load_id: str) -> None:
         keys, registrations, context_ids, syncs, moments, _ = zip(*rosters, strict=True)
-        self.course = [
-            pa.array(each, pa.string()).take(owners) for each in (keys, registrations, context_ids)
-        ]
-        self.sync_id = pa.array(syncs, pa.string()).take(owners)
+        self.course = [_few(each, owners) for each in (keys, registrations, context_ids)]
+        self.sync_id = _few(syncs, owners)
         self.observed_at = pa.array(moments, pa.timestamp("us", "UTC")).take(owners)
-        self.load_id = pa.repeat(pa.scalar(load_id, pa.string()), len(owners))
+        self.load_id = _few([load_id] * len(rosters), owners)
+
+
+def _few(values: Sequence[str], numbers: pa.Array) -> pa.Array:
+    """The text of *values* that each of *numbers* names (null: none): kept once, and its number for every row."""
+    return pa.array(values, pa.string()).dictionary_encode().take(numbers)
 
 
 def _amounts(role_lists: Sequence[tuple[str, ...]]) -> tuple[list[Held], pa.Array]:
@@ -225,12 +228,12 @@ def _amounts(role_lists: Sequence[tuple[str, ...]]) -> tuple[list[Held], pa.Arra
     return [held(roles) for roles in seen], pa.array(numbers, pa.int32())
 
 
-def _spread(values: pa.Array, sizes: Sequence[int]) -> pa.Array:
-    """Each of *values* as often as *sizes* says."""
+def _owners(sizes: Sequence[int]) -> pa.Array:
+    """For each row the number of the roster that it belongs to, where the rosters have *sizes* rows."""
     ends = list(accumulate(sizes))
     kept = [place for place, size in enumerate(sizes) if size]  # a run of no length is none
     runs = pa.RunEndEncodedArray.from_arrays(
-        pa.array([ends[place] for place in kept], pa.int32()), values.take(pa.array(kept, pa.int32()))
+        pa.array([ends[place] for place in kept], pa.int32()), pa.array(kept, pa.int32())
     )
     return pc.run_end_decode(runs)
 
@@ -240,9 +243,9 @@ def _marked(owners: pa.Array, rosters: Sequence[Written]) -> pa.Array:
     return pa.concat_arrays([owners, pa.array(range(len(rosters)), pa.int32())])
 
 
-def _with_markers(keys: pa.Array, rosters: Sequence[Written]) -> pa.Array:
-    """A key column with what stands in the marker rows: never null, for null is no key."""
-    return pa.concat_arrays([keys, pa.repeat(pa.scalar("", pa.string()), len(rosters))])
+def _with_nulls(numbers: pa.Array, rosters: Sequence[Written]) -> pa.Array:
+    """*numbers*, and for each marker row none."""
+    return pa.concat_arrays([numbers, pa.nulls(len(rosters), numbers.type)])
 
 
 def _roles_json(has: Held) -> str:

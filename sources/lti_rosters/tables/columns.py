@@ -282,13 +282,17 @@ def arrow_schema(name: str) -> pa.Schema:
 
 
 def arrow_table(name: str, columns: Sequence[Sequence[Any] | pa.Array]) -> pa.Table:
-    """Build the Arrow table *name* from one list or array per column, in the order of its schema."""
-    schema = arrow_schema(name)
+    """Build the Arrow table *name* from one list or array per column, in the order of its schema.
+
+    An array of text may be encoded as a dictionary.
+    """
+    fields = list(arrow_schema(name))
     arrays = [
-        values if isinstance(values, pa.Array) else pa.array(values, type=field.type)
-        for values, field in zip(columns, schema, strict=True)
+        values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, type=field.type)
+        for values, field in zip(columns, fields, strict=True)
     ]
-    return pa.table(arrays, schema=schema)
+    schema = [field.with_type(array.type) for field, array in zip(fields, arrays, strict=True)]
+    return pa.table(arrays, schema=pa.schema(schema))
 
 
 def arrow_rows(name: str, rows: Iterable[Sequence[Any]]) -> pa.Table:
