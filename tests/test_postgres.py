@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import psycopg2
 import pytest
+import yaml
 
 from benchmarks import campus
 from commands import carried_out, catalogued, desk, ended, valid
@@ -25,7 +26,7 @@ from lti_rosters.courses.listing import Order as ListOrder
 from lti_rosters.courses.listing import list_contexts
 from lti_rosters.errors import ConfigurationError, DestinationError
 from lti_rosters.reference.platform import member
-from lti_rosters.runs.models import Warehouse, build
+from lti_rosters.runs.models import PROJECT, Warehouse, build
 from lti_rosters.runs.run import Watcher
 from lti_rosters.settings.settings import Settings
 from lti_rosters.tables.columns import MEMBERSHIPS
@@ -149,6 +150,13 @@ BARE_MARTS = """
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
     WHERE c.relnamespace = 'lti'::regnamespace AND c.relname = ANY (%s)
     AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid, 'pg_class') IS NULL)
+"""
+
+# The columns of those marts that are tables, with their types; a view's are those of what it looks at.
+TABLES_OF_MARTS = """
+    SELECT c.relname || '.' || a.attname, format_type(a.atttypid, a.atttypmod)
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relnamespace = 'lti'::regnamespace AND c.relkind = 'r' AND c.relname = ANY (%s)
 """
 
 
@@ -504,6 +512,20 @@ def test_kept_rosters_built_on_in_postgres_are_those_built_anew(
     assert first != on
     assert on == made(full_refresh=True)
     assert 0 < due[0][0] < known[0]
+    marts = postgres.sql(database, TABLES_OF_MARTS, list(MODELS))
+    assert len(marts) > 10
+    assert {name: kind for name, kind in marts if kind != declared()[name]} == {}
+
+
+def declared() -> dict[str, str]:
+    """Of each column of each mart the type that its properties promise."""
+    documents = [yaml.safe_load(path.read_text()) for path in PROJECT.glob("models/marts/**/*.yml")]
+    return {
+        f"{model['name']}.{column['name']}": column["data_type"]
+        for document in documents
+        for model in document.get("models", ())
+        for column in model["columns"]
+    }
 
 
 def test_a_build_that_fails_takes_no_mart_away(postgres: Server, database: str, tmp_path: Path) -> None:

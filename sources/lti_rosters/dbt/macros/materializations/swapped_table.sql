@@ -20,7 +20,7 @@
 {% macro swap_table(table, existing, query) %}
   {%- if config.get('contract').enforced -%}
     {{ get_assert_columns_equivalent(query) }}
-    {%- set query = lti_rosters.in_documented_order(query) -%}
+    {%- set query = lti_rosters.as_documented(query) -%}
   {%- endif -%}
   {%- if existing is not none and not existing.is_table -%}
     {% do drop_relation_if_exists(existing) %}
@@ -52,11 +52,12 @@ alter table {{ next }} rename to {{ adapter.quote(table.identifier) }}
 {% endmacro %}
 
 
-{# A contract's columns, in the order in which it names them. #}
-{% macro in_documented_order(query) %}
+{# A contract's columns, in the order in which it names them, of the types that it names: it lets others pass for them. #}
+{% macro as_documented(query) %}
   {%- set columns = [] -%}
   {%- for column in model.columns.values() -%}
-    {%- do columns.append(adapter.quote(column.name)) -%}
+    {%- set name = adapter.quote(column.name) -%}
+    {%- do columns.append('cast(' ~ name ~ ' as ' ~ column.data_type ~ ') as ' ~ name) -%}
   {%- endfor -%}
   {{ return('select ' ~ columns | join(', ') ~ ' from (\n' ~ query ~ '\n) as made') }}
 {% endmacro %}
