@@ -36,7 +36,10 @@ create or replace table {{ table }} as (
   {%- endcall -%}
 {% endmacro %}
 
-{# Beside the old one, which is there for others until the end. Views that look at it are the build's own, and follow. #}
+{#
+  Beside the old one, which is there for others until the end. Views that look at the old one go with it, as they do
+  with dbt's own `table`: those of the build follow in it.
+#}
 {% macro postgres__swap_table(table, query) %}
   {%- set next = make_intermediate_relation(table) -%}
   {%- call statement('main') -%}
@@ -47,7 +50,7 @@ create table {{ next }} as (
   {% do create_indexes(next) %}
   {%- call statement() -%}
 drop table if exists {{ table }} cascade;
-alter table {{ next }} rename to {{ adapter.quote(table.identifier) }}
+alter table {{ next }} rename to {{ table.include(database=false, schema=false) }}
   {%- endcall -%}
 {% endmacro %}
 
