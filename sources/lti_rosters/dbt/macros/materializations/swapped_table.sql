@@ -22,7 +22,7 @@
     {{ get_assert_columns_equivalent(query) }}
     {%- set query = lti_rosters.as_documented(query) -%}
   {%- endif -%}
-  {%- if existing is not none and not existing.is_table -%}
+  {%- if lti_rosters.is_other_than(existing, 'table') -%}
     {% do drop_relation_if_exists(existing) %}
   {%- endif -%}
   {% do adapter.dispatch('swap_table', 'lti_rosters')(table, query) %}
@@ -52,6 +52,17 @@ create table {{ next }} as (
 drop table if exists {{ table }} cascade;
 alter table {{ next }} rename to {{ table.include(database=false, schema=false) }}
   {%- endcall -%}
+  {#- With it the views over it, which dbt would else rename and drop where they are models of a project's own. -#}
+  {% do adapter.cache_dropped(table) %}
+{% endmacro %}
+
+
+{#
+  Whether *existing* is there and is no *type*. What another build makes while dbt asks what there is, dbt knows by name
+  alone, and calls it external: it is taken for what it should be.
+#}
+{% macro is_other_than(existing, type) %}
+  {{ return(existing is not none and existing.type not in (type, 'external')) }}
 {% endmacro %}
 
 
