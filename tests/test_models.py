@@ -579,6 +579,14 @@ def test_an_analysts_project_uses_ours_as_a_package(tmp_path: Path) -> None:
     bare = rows(raw, "select table_name from duckdb_tables() where comment is not null")
     assert bare == []  # the raw tables belong to another project: no comment was written, nor could be
 
+    # The SQL is tried on no rows, as where an analyst's change is checked; the next build makes them anew.
+    dbt(
+        *(tmp_path, path, "run", "--empty", "--select", "int_lti__memberships"),
+        project=project,
+        attach=attached,
+    )
+    assert rows(path, "select count(*) from analytics_rosters.int_lti__memberships") == [(0,)]
+
 
 def appended() -> RawTables:
     """Return tables of a lake: two rosters of course `moved`, an emptied one, doubles, a load that broke off."""

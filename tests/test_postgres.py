@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import psycopg2
 import pytest
+import yaml
 
 from benchmarks import campus
 from commands import carried_out, catalogued, desk, ended, valid
@@ -25,7 +26,7 @@ from lti_rosters.courses.listing import Order as ListOrder
 from lti_rosters.courses.listing import list_contexts
 from lti_rosters.errors import ConfigurationError, DestinationError
 from lti_rosters.reference.platform import member
-from lti_rosters.runs.models import Warehouse, build
+from lti_rosters.runs.models import PROJECT, Warehouse, arguments, build, run_dbt
 from lti_rosters.runs.run import Watcher
 from lti_rosters.settings.settings import Settings
 from lti_rosters.tables.columns import MEMBERSHIPS
@@ -149,6 +150,13 @@ BARE_MARTS = """
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
     WHERE c.relnamespace = 'lti'::regnamespace AND c.relname = ANY (%s)
     AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid, 'pg_class') IS NULL)
+"""
+
+# The columns of those marts that are tables, with their types; a view's are those of what it looks at.
+TABLES_OF_MARTS = """
+    SELECT c.relname || '.' || a.attname, format_type(a.atttypid, a.atttypmod)
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relnamespace = 'lti'::regnamespace AND c.relkind = 'r' AND c.relname = ANY (%s)
 """
 
 
@@ -504,6 +512,20 @@ def test_kept_rosters_built_on_in_postgres_are_those_built_anew(
     assert first != on
     assert on == made(full_refresh=True)
     assert 0 < due[0][0] < known[0]
+    marts = postgres.sql(database, TABLES_OF_MARTS, list(MODELS))
+    assert len(marts) > 10
+    assert {name: kind for name, kind in marts if kind != declared()[name]} == {}
+
+
+def declared() -> dict[str, str]:
+    """Of each column of each mart the type that its properties promise."""
+    documents = [yaml.safe_load(path.read_text()) for path in PROJECT.glob("models/marts/**/*.yml")]
+    return {
+        f"{model['name']}.{column['name']}": column["data_type"]
+        for document in documents
+        for model in document.get("models", ())
+        for column in model["columns"]
+    }
 
 
 def test_a_build_that_fails_takes_no_mart_away(postgres: Server, database: str, tmp_path: Path) -> None:
@@ -541,6 +563,31 @@ def test_a_build_that_fails_takes_no_mart_away(postgres: Server, database: str, 
     postgres.sql(database, "create view lti.roster_changes as select 1 as user_id")
     made()
     assert found() == first
+
+
+def test_a_view_of_an_analysts_project_follows_the_table_below(
+    postgres: Server, database: str, tmp_path: Path
+) -> None:
+    """It went with the old table; dbt knows, and makes it anew."""
+    campus.copy(before().write(tmp_path / "rosters.duckdb"), postgres.url(database))
+    network = {"host": "127.0.0.1", "port": postgres.port, "user": USER, "password": PASSWORD}
+    server = Warehouse(adapter="postgres", **network, database=database)
+    build(server, work_dir=tmp_path)
+    project = tmp_path / "project"
+    (project / "models").mkdir(parents=True)
+    (project / "models" / "titles.sql").write_text("select title from {{ ref('lti_rosters', 'courses') }}")
+    (project / "dbt_project.yml").write_text("name: mine\nversion: 1.0.0\nprofile: lti_rosters\n")
+    (project / "dbt_packages").mkdir()
+    (project / "dbt_packages" / "lti_rosters").symlink_to(PROJECT)
+    command = arguments(tmp_path / "dbt", {}, ["courses", "titles"])
+    command[command.index("--project-dir") + 1] = str(project)
+
+    for _ in range(2):
+        made = run_dbt(command, server, tmp_path / "dbt")
+
+    assert {model.name: model.status for model in made.models} == {"courses": "success", "titles": "success"}
+    (count,) = postgres.sql(database, "select count(*) from titles")
+    assert count[0] > 0
 
 
 def test_a_campus_built_on_in_postgres_is_the_one_built_anew_in_duckdb(

@@ -64,6 +64,7 @@
   rows, in every row, and with as many rows; what else is kept is forgotten.
 #}
 {% macro forget_due_courses() %}
+{#- Rendered, to be updated: `dbt build --empty` puts a query of no rows in its place. -#}
 {%- set marks = ref('int_lti__roster_marks') %}
 {%- if lti_rosters.can_be_kept() and flags.INTROSPECT %}
 {%- if lti_rosters.is_kept() %}
@@ -90,12 +91,12 @@ where
 {{ lti_rosters.wait_for_other_builds(this) }}
 {{ lti_rosters.plan_for_few_courses() }}
 {{ lti_rosters.temporary_table(lti_rosters.forgotten_courses(), due) }}
-update {{ marks }}
+update {{ marks.render() }}
 set is_due = true
 where
     not is_due
     and context_key in (select context_key from {{ lti_rosters.forgotten_courses() }});
-update {{ marks }} as marks
+update {{ marks.render() }} as marks
 set is_due = false
 where
     is_due
@@ -109,7 +110,7 @@ delete from {{ this }}
 where context_key in (select context_key from {{ lti_rosters.forgotten_courses() }});
 {{ lti_rosters.analyze(marks, false) }}
 {%- else %}
-update {{ marks }}
+update {{ marks.render() }}
 set is_due = true
 where not is_due;
 {{ lti_rosters.plan_for_all_courses() }}

@@ -15,7 +15,7 @@
   {%- if config.get('contract').enforced -%}
     {{ get_assert_columns_equivalent(sql) }}
   {%- endif -%}
-  {%- if existing is not none and not existing.is_view -%}
+  {%- if lti_rosters.is_other_than(existing, 'view') -%}
     {% do drop_relation_if_exists(existing) %}
   {%- endif -%}
   {%- call statement('main') -%}

@@ -20,9 +20,9 @@
 {% macro swap_table(table, existing, query) %}
   {%- if config.get('contract').enforced -%}
     {{ get_assert_columns_equivalent(query) }}
-    {%- set query = lti_rosters.in_documented_order(query) -%}
+    {%- set query = lti_rosters.as_documented(query) -%}
   {%- endif -%}
-  {%- if existing is not none and not existing.is_table -%}
+  {%- if lti_rosters.is_other_than(existing, 'table') -%}
     {% do drop_relation_if_exists(existing) %}
   {%- endif -%}
   {% do adapter.dispatch('swap_table', 'lti_rosters')(table, query) %}
@@ -36,7 +36,10 @@ create or replace table {{ table }} as (
   {%- endcall -%}
 {% endmacro %}
 
-{# Beside the old one, which is there for others until the end. Views that look at it are the build's own, and follow. #}
+{#
+  Beside the old one, which is there for others until the end. Views that look at the old one go with it, as they do
+  with dbt's own `table`: those of the build follow in it.
+#}
 {% macro postgres__swap_table(table, query) %}
   {%- set next = make_intermediate_relation(table) -%}
   {%- call statement('main') -%}
@@ -47,16 +50,28 @@ create table {{ next }} as (
   {% do create_indexes(next) %}
   {%- call statement() -%}
 drop table if exists {{ table }} cascade;
-alter table {{ next }} rename to {{ adapter.quote(table.identifier) }}
+alter table {{ next }} rename to {{ table.include(database=false, schema=false) }}
   {%- endcall -%}
+  {#- With it the views over it, which dbt would else rename and drop where they are models of a project's own. -#}
+  {% do adapter.cache_dropped(table) %}
 {% endmacro %}
 
 
-{# A contract's columns, in the order in which it names them. #}
-{% macro in_documented_order(query) %}
+{#
+  Whether *existing* is there and is no *type*. What another build makes while dbt asks what there is, dbt knows by name
+  alone, and calls it external: it is taken for what it should be.
+#}
+{% macro is_other_than(existing, type) %}
+  {{ return(existing is not none and existing.type not in (type, 'external')) }}
+{% endmacro %}
+
+
+{# A contract's columns, in the order in which it names them, of the types that it names: it lets others pass for them. #}
+{% macro as_documented(query) %}
   {%- set columns = [] -%}
   {%- for column in model.columns.values() -%}
-    {%- do columns.append(adapter.quote(column.name)) -%}
+    {%- set name = adapter.quote(column.name) -%}
+    {%- do columns.append('cast(' ~ name ~ ' as ' ~ column.data_type ~ ') as ' ~ name) -%}
   {%- endfor -%}
   {{ return('select ' ~ columns | join(', ') ~ ' from (\n' ~ query ~ '\n) as made') }}
 {% endmacro %}
