@@ -587,6 +587,13 @@ def test_an_analysts_project_uses_ours_as_a_package(tmp_path: Path) -> None:
     )
     assert rows(path, "select count(*) from analytics_rosters.int_lti__memberships") == [(0,)]
 
+    # Kept tables are not dbt's, which would add every row at every build.
+    with (project / "dbt_project.yml").open("a") as file:
+        file.write("    intermediate:\n      history:\n        +materialized: incremental\n")
+    with pytest.raises(AssertionError):
+        dbt(tmp_path, path, "run", "--select", "int_lti__history_rosters", project=project, attach=attached)
+    assert "cannot be materialized as incremental" in (tmp_path / "dbt" / "logs" / "dbt.log").read_text()
+
 
 def appended() -> RawTables:
     """Return tables of a lake: two rosters of course `moved`, an emptied one, doubles, a load that broke off."""

@@ -39,8 +39,6 @@
   {{ return(statement if is_new or lti_rosters.is_other_than_analyzed(relation) else '') }}
 {% endmacro %}
 
-{% macro redshift__analyze(relation, is_new) %}{{ return('') }}{% endmacro %}
-
 
 {#
   Whether a twentieth of the rows of *relation*, or more, are others than when it was analyzed, if it ever was. What

@@ -18,9 +18,6 @@
   {{ return("set local lock_timeout = '10min'; set local jit = off") }}
 {% endmacro %}
 
-{# Redshift has no such settings. #}
-{% macro redshift__set_transaction() %}{{ return('') }}{% endmacro %}
-
 
 {# Begins that transaction. #}
 {% macro begin_transaction() %}

@@ -47,5 +47,11 @@ from (
 
 {# Whether the model is such a table, on an engine that can delete rows and insert others as one. #}
 {% macro can_be_kept() %}
+  {%- if model.config.materialized == 'incremental' -%}
+    {#- Nothing would be deleted before, so that every build would add every row once more. -#}
+    {{ exceptions.raise_compiler_error(
+        model.name ~ ' cannot be materialized as incremental: leave it to the package, or say table'
+    ) }}
+  {%- endif -%}
   {{ return(model.resource_type == 'model' and model.config.materialized == 'kept_table') }}
 {% endmacro %}
