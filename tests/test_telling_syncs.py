@@ -100,7 +100,7 @@ def test_what_is_kept_is_what_a_plain_reading_finds(tmp_path: Path) -> None:
         marked = touched(path, LOADS[0])
     assert marked > 0  # what was read is not read again while it is all there
 
-    # Somebody is erased from a roster long read.
+    # Somebody is erased from rosters long read.
     changed = "where outcome = 'complete' and _dlt_load_id = 'load2'"
     ask(path, f"update lti_raw.roster_syncs set member_count = 77 {changed}")
     made(path)

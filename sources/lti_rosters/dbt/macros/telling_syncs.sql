@@ -12,39 +12,28 @@
 
 {#
   Of each committed load: how many rows of roster_syncs are of it, and what the rosters among them amount to, of which
-  `erase` takes people in rows long there.
+  `erase` takes people long after. What is looked at of a roster is short, for every row of the table is.
 #}
 {% macro load_marks() %}
-  {%- set syncs = lti_rosters.raw('roster_syncs', is_required=true) -%}
+  {%- set mark = lti_rosters.row_mark(['member_count', 'finished_at', 'role_filter']) -%}
   {%- set query -%}
 select
-    counts.load_id,
-    counts.syncs,
-    rosters.mark
+    load_id,
+    syncs,
+    mark
 from (
     select
         _dlt_load_id as load_id,
-        count(*) as syncs
-    from {{ syncs }} as roster_syncs
+        count(*) as syncs,
+        {{ lti_rosters.folded_marks("case when outcome = 'complete' then " ~ mark ~ " end") }} as mark
+    from {{ lti_rosters.raw('roster_syncs', is_required=true) }} as roster_syncs
     group by _dlt_load_id
 ) as counts
-inner join {{ lti_rosters.raw('_dlt_loads', is_required=true) }} as loads
-    on loads.load_id = counts.load_id
-left join (
-    select
-        load_id,
-        {{ lti_rosters.folded_marks('row_mark') }} as mark
-    from (
-        select
-            _dlt_load_id as load_id,
-            {{ lti_rosters.row_mark(['sync_id', 'member_count']) }} as row_mark
-        from {{ syncs }} as roster_syncs
-        where outcome = 'complete'
-    ) as complete
-    group by load_id
-) as rosters
-    on rosters.load_id = counts.load_id
-where loads.status = 0
+where load_id in (
+    select load_id
+    from {{ lti_rosters.raw('_dlt_loads', is_required=true) }} as loads
+    where status = 0
+)
   {%- endset -%}
   {{ return(query) }}
 {% endmacro %}
