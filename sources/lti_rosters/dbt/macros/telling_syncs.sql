@@ -41,7 +41,7 @@ where load_id in (
 
 {#
   Before int_lti__telling_syncs: which loads there are, and which of them it was not made from. Forgets the attempts of
-  those, and sets those aside that say only that nothing has changed: each night brings others.
+  those, and those that say only that nothing has changed and are not the last any more.
 #}
 {% macro forget_other_loads() %}
 {% if lti_rosters.is_kept() %}
@@ -72,24 +72,40 @@ where
             or {{ lti_rosters.is_distinct('counted.mark', 'before.mark') }}
     )
 {%- endset %}
-{%- set unchanged %}
-select {{ lti_rosters.telling_columns() | join(', ') }}
-from {{ this }}
+{%- set readings %}
+select
+    context_key,
+    coalesce(memberships_url, '') as memberships_url,
+    max(finished_at) as finished_at
+from {{ ref('stg_lti__roster_syncs') }}
 where
-    outcome = 'unchanged'
-    and load_id in (select load_id from load_marks)
-    and load_id not in (select load_id from new_loads)
+    outcome in ('complete', 'unchanged')
+    and load_id in (select load_id from new_loads)
+group by
+    context_key,
+    coalesce(memberships_url, '')
 {%- endset %}
 {{ lti_rosters.wait_for_other_builds(this) }}
 {{ lti_rosters.temporary_table('load_marks', lti_rosters.load_marks()) }}
 {{ lti_rosters.temporary_table('new_loads', new) }}
-{{ lti_rosters.temporary_table('unchanged_syncs', unchanged) }}
+{{ lti_rosters.temporary_table('new_readings', readings) }}
 delete from {{ this }}
 where
     outcome is null
-    or outcome = 'unchanged'
     or load_id in (select load_id from new_loads)
-    or load_id not in (select load_id from load_marks)
+    or load_id not in (select load_id from load_marks);
+delete from {{ this }}
+where sync_id in (
+    select unchanged.sync_id
+    from {{ this }} as unchanged
+    inner join new_readings
+        on
+            new_readings.context_key = unchanged.context_key
+            and new_readings.memberships_url = coalesce(unchanged.memberships_url, '')
+    where
+        unchanged.outcome = 'unchanged'
+        and unchanged.finished_at < new_readings.finished_at
+)
 {% endif %}
 {% endmacro %}
 

@@ -11,10 +11,6 @@ syncs as (
     from {{ ref('stg_lti__roster_syncs') }}
     {%- if is_kept %}
     where load_id in (select load_id from new_loads)
-    union all
-    select
-        {{ columns }}
-    from unchanged_syncs
     {%- endif %}
 ),
 
@@ -32,7 +28,7 @@ readings as (
         memberships_url,
         finished_at
     from {{ this }}
-    where outcome = 'complete'
+    where is_reading
     {%- endif %}
 ),
 
