@@ -15,10 +15,10 @@
 {% macro history_layout() %}{{ return('1') }}{% endmacro %}
 
 
-{# The mark of this build; the latest is the greatest. #}
+{# The mark of this build, short, for every row of the history bears one; the latest is the greatest. #}
 {% macro built_in() %}
-  {%- set started = run_started_at.astimezone(modules.pytz.utc).strftime('%Y-%m-%d %H:%M:%S.%f') -%}
-  {{ return("'" ~ lti_rosters.history_layout() ~ '/' ~ started ~ '/' ~ invocation_id ~ "'") }}
+  {%- set started = run_started_at.astimezone(modules.pytz.utc).strftime('%y%m%d%H%M%S%f') -%}
+  {{ return("'" ~ lti_rosters.history_layout() ~ '/' ~ started ~ '/' ~ invocation_id[:8] ~ "'") }}
 {% endmacro %}
 
 

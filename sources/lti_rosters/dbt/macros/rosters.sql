@@ -34,6 +34,18 @@
 {% macro redshift__row_mark(columns) %}{{ return(lti_rosters.default__row_mark(columns)) }}{% endmacro %}
 
 
+{# A number of 64 bits for the text in *column*, which is compared faster, where rows are kept; NULL elsewhere. #}
+{% macro text_mark(column) %}{{ return(adapter.dispatch('text_mark', 'lti_rosters')(column)) }}{% endmacro %}
+
+{% macro default__text_mark(column) %}{{ return('cast(null as ' ~ dbt.type_bigint() ~ ')') }}{% endmacro %}
+
+{% macro duckdb__text_mark(column) %}{{ return('hash(' ~ column ~ ')') }}{% endmacro %}
+
+{% macro postgres__text_mark(column) %}{{ return('hashtextextended(' ~ column ~ ', 0)') }}{% endmacro %}
+
+{% macro redshift__text_mark(column) %}{{ return(lti_rosters.default__text_mark(column)) }}{% endmacro %}
+
+
 {#
   The numbers in *column* put together, in whatever order, into one of 64 bits: their sum, not an exclusive or, with
   which a row that stands twice would cancel itself out.
@@ -108,7 +120,7 @@ where
 {{ lti_rosters.plan_by_indexes(lti_rosters.few_are_forgotten(marks)) }}
 delete from {{ this }}
 where context_key in (select context_key from {{ lti_rosters.forgotten_courses() }});
-{{ lti_rosters.analyze(marks, false) }}
+{{ lti_rosters.analyze(marks, true) }}
 {%- else %}
 update {{ marks.render() }}
 set is_due = true

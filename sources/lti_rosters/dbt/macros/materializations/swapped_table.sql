@@ -82,11 +82,13 @@ alter table {{ next }} rename to {{ table.include(database=false, schema=false) 
   {% do apply_grants(table, config.get('grants'), should_revoke=should_revoke(table, full_refresh_mode=is_new)) %}
   {% do lti_rosters.describe(table) %}
   {%- set statistics = lti_rosters.analyze(table, is_new) -%}
-  {%- if statistics -%}
-    {%- call statement() -%}{{ statistics }}{%- endcall -%}
-  {%- endif -%}
   {{ run_hooks(post_hooks, inside_transaction=True) }}
   {{ adapter.commit() }}
+  {%- if statistics -%}
+    {#- By itself: what a transaction has written is counted as changed since, though it looked at it, too. -#}
+    {%- call statement() -%}{{ statistics }}{%- endcall -%}
+    {{ adapter.commit() }}
+  {%- endif -%}
   {{ run_hooks(post_hooks, inside_transaction=False) }}
 {% endmacro %}
 

@@ -2,14 +2,12 @@
 -- until they are mapped.
 {{ config(severity='warn', meta={'finding': 'Unknown roles that people hold (see lti_raw.roles)'}) }}
 
-select role_uri
-from {{ ref('stg_lti__roles') }}
+select distinct roles.role_uri
+from {{ ref('stg_lti__roles') }} as roles
+inner join {{ ref('stg_lti__membership_roles') }} as held
+    on held.role_uri = roles.role_uri
+inner join {{ ref('stg_lti__contexts') }} as contexts
+    on contexts.context_key = held.context_key
 where
-    vocabulary = 'unknown'
-    and role_uri in (
-        select held.role_uri
-        from {{ ref('stg_lti__membership_roles') }} as held
-        inner join {{ ref('stg_lti__contexts') }} as contexts
-            on contexts.context_key = held.context_key
-        where contexts.delisted_at is null
-    )
+    roles.vocabulary = 'unknown'
+    and contexts.delisted_at is null

@@ -19,6 +19,24 @@ moments as (
     group by context_key
 ),
 
+known_moments as (
+    select
+        moments.context_key,
+        moments.last_attempt_at,
+        moments.last_complete_at
+    from moments
+    inner join contexts
+        on contexts.context_key = moments.context_key
+),
+
+earlier_keys as (
+    select moments.context_key
+    from moments
+    left join contexts
+        on contexts.context_key = moments.context_key
+    where contexts.context_key is null
+),
+
 -- An attempt made before the first complete reading gave the platform's id is no context's by its key any more: it is
 -- found by its URL, under which others than the last may count.
 earlier_moments as (
@@ -28,9 +46,8 @@ earlier_moments as (
         max(syncs.finished_at) as last_attempt_at,
         max(case when syncs.is_reading then syncs.finished_at end) as last_complete_at
     from {{ syncs }} as syncs
-    left join contexts
-        on contexts.context_key = syncs.context_key
-    where contexts.context_key is null
+    inner join earlier_keys
+        on earlier_keys.context_key = syncs.context_key
     group by
         syncs.context_key,
         syncs.memberships_url
@@ -38,7 +55,7 @@ earlier_moments as (
 
 attempts as (
     select
-        contexts.context_key,
+        syncs.context_key,
         syncs.sync_id,
         syncs.registration,
         syncs.roster_sync_id,
@@ -49,13 +66,11 @@ attempts as (
         syncs.started_at,
         syncs.finished_at
     from {{ syncs }} as syncs
-    inner join moments
-        on moments.context_key = syncs.context_key
-    inner join contexts
-        on contexts.context_key = syncs.context_key
+    inner join known_moments
+        on known_moments.context_key = syncs.context_key
     where
-        moments.last_attempt_at = syncs.finished_at
-        or moments.last_complete_at = syncs.finished_at
+        known_moments.last_attempt_at = syncs.finished_at
+        or known_moments.last_complete_at = syncs.finished_at
     union all
     select
         contexts.context_key,

@@ -23,12 +23,15 @@ readings as (
     where outcome in ('complete', 'unchanged')
     {%- if is_kept %}
     union all
+    -- Those that could be later.
     select
         context_key,
         memberships_url,
         finished_at
     from {{ this }}
-    where is_reading
+    where
+        is_reading
+        and finished_at > (select min(finished_at) from syncs)
     {%- endif %}
 ),
 

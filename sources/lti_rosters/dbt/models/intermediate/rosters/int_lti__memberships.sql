@@ -32,7 +32,7 @@ memberships as (
 marks as (
     select
         context_key,
-        sync_id,
+        sync_mark,
         mark
     from {{ ref('int_lti__roster_marks') }}
     where is_due
@@ -56,7 +56,7 @@ select
     memberships.sync_id,
     memberships.synced_at,
     -- A load in between has brought other rows than those that the mark is of.
-    case when memberships.sync_id = marks.sync_id then marks.mark end as mark
+    case when {{ lti_rosters.text_mark('memberships.sync_id') }} = marks.sync_mark then marks.mark end as mark
 from memberships
 inner join marks
     on marks.context_key = memberships.context_key

@@ -14,6 +14,7 @@ raw_rows as (
     select
         context_key,
         sync_id,
+        {{ lti_rosters.text_mark('sync_id') }} as sync_mark,
         1 as is_person,
         {{ lti_rosters.row_mark([
             lti_rosters.roster_layout(),
@@ -34,6 +35,7 @@ raw_rows as (
     select
         held.context_key,
         held.sync_id,
+        {{ lti_rosters.text_mark('held.sync_id') }} as sync_mark,
         0 as is_person,
         {{ lti_rosters.row_mark(['held.user_id', 'held.role_uri', 'kinds.kind_mark']) }} as row_mark
     from {{ ref('stg_lti__membership_roles') }} as held
@@ -45,11 +47,11 @@ raw_rows as (
 -- such a course may be taken from the log (int_lti__half_rosters), so it is made anew each time.
 select
     context_key,
-    max(sync_id) as sync_id,
+    max(sync_mark) as sync_mark,
     sum(is_person) as people,
     case
         when
-            min(sync_id) = max(sync_id)
+            min(sync_mark) = max(sync_mark)
             and count(sync_id) = count(*)
             and min(is_person) < max(is_person)
             then {{ lti_rosters.folded_marks('row_mark') }}
