@@ -60,7 +60,11 @@ def _origin(url: str) -> str:
 
 def is_loopback(url: str) -> bool:
     """Tell whether the host of *url* is this machine: 127.0.0.0/8, ::1 or localhost."""
-    host = urlsplit(url).hostname or ""
+    return _is_own(urlsplit(url).hostname or "")
+
+
+@lru_cache(maxsize=1024)
+def _is_own(host: str) -> bool:
     if host == "localhost":
         return True
     try:
