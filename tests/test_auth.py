@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
-import httpx
 import jwt
 import pytest
 from hypothesis import given
@@ -45,6 +44,7 @@ from lti_rosters.reference.platform import (
 )
 from lti_rosters.settings.registration import Registration
 from lti_rosters.web.answer import Answer
+from lti_rosters.web.fields import Fields
 
 GRANT = {"access_token": "tok-1", "token_type": "Bearer", "expires_in": 3600, "scope": SCOPE}
 DEFAULT = object()
@@ -58,7 +58,12 @@ def granted(**changes: Any) -> bytes:
 
 def answered(body: bytes, status: int = 200, **headers: str) -> Answer:
     """An answer of a token endpoint."""
-    return Answer(status, httpx.Headers(headers), body, "https://school.example/token")
+    return Answer(
+        status,
+        Fields((name.encode(), value.encode()) for name, value in headers.items()),
+        body,
+        "https://school.example/token",
+    )
 
 
 def registration(**changes: Any) -> Registration:

@@ -28,6 +28,7 @@ from lti_rosters.reference.platform import CANVAS, TAO, Course, Exchange, Refere
 from lti_rosters.reference.server import Request
 from lti_rosters.settings.registration import Registration
 from lti_rosters.web.answer import Answer
+from lti_rosters.web.fields import Fields
 from lti_rosters.web.http import Wire, certificates
 from lti_rosters.web.proxies import is_spared, proxy_url
 from school import School
@@ -597,7 +598,7 @@ PARTED = {
 def test_parted_secret_is_not_shown(how: str, status: int) -> None:
     """A secret whose letters stand apart, by bytes or characters nobody sees, is left out as well (E149)."""
     own = Registration(name="school", token_url="https://school.example/token")
-    answer = Answer(status, httpx.Headers(), PARTED[how], own.token_url)
+    answer = Answer(status, Fields(), PARTED[how], own.token_url)
     with pytest.raises(LtiRostersError) as raised:
         read_token(answer, own, asked_at=0, now=0)
 
@@ -614,7 +615,7 @@ def test_nothing_of_a_grant_is_quoted(status: int, body: bytes) -> None:
     """An answer that is meant to hold a token is not quoted, whatever it holds (E149)."""
     own = Registration(name="school", token_url="https://school.example/token")
     with pytest.raises(LtiRostersError) as raised:
-        read_token(Answer(status, httpx.Headers(), body, own.token_url), own, asked_at=0, now=0)
+        read_token(Answer(status, Fields(), body, own.token_url), own, asked_at=0, now=0)
 
     assert "hush" not in str(raised.value)
 
@@ -681,7 +682,7 @@ def test_nothing_secret_is_written(school: School, tool_key: SigningKey, ears: E
 def test_requests_and_answers_hide_themselves() -> None:
     """The repr of what passes through the transport shows neither token, nor URL, nor body."""
     call = get("https://school.example/x?access_token=hush", "hush")
-    answer = Answer(200, httpx.Headers({"link": "hush"}), b"hush", "https://x.example/?sig=hush")
+    answer = Answer(200, Fields([(b"link", b"hush")]), b"hush", "https://x.example/?sig=hush")
 
     assert "hush" not in repr(call) + repr(answer) + repr(Token("hush", 1.0))
 

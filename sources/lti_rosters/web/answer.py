@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 
-import httpx
+from .fields import Fields
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
@@ -22,7 +22,7 @@ class Answer:
     """
 
     status: int
-    headers: httpx.Headers = field(repr=False)
+    headers: Fields = field(repr=False)
     body: bytes = field(repr=False)
     url: str = field(repr=False)
 

@@ -1,6 +1,7 @@
 """The connections to the origins that are asked directly: one request at a time on each, kept for the next."""
 
 import contextlib
+import functools
 import re
 import ssl
 import threading
@@ -22,6 +23,7 @@ NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 VALUE = re.compile(rb"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
 
 Headers = list[tuple[bytes, bytes]]
+Place = tuple[str, str, int | None]  # scheme, host and port
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +59,19 @@ class Connections:
         self._backend = backend
         self._certificates = certificates
         self._certificates.set_alpn_protocols(["http/1.1"])
-        self._idle: dict[tuple[str, str, int | None], list[tuple[float, httpcore.NetworkStream]]] = {}
+        self._idle: dict[Place, list[tuple[float, httpcore.NetworkStream]]] = {}
         self._lock = threading.Lock()
+        # The same for every page that is read with one token, which is kept no longer than the connections.
+        self._lines = functools.lru_cache(maxsize=64)(_lines)
 
     def ask(self, request: Request) -> tuple[int, Headers, "Body"]:
         """Send *request* on a connection of its own; return status, headers and body.
 
         The body has to be closed. Both raise httpcore's errors.
         """
-        message = _written(request)
-        place = request.origin
-        stream = self._taken(place) or self._opened(place, request.connect_timeout)
+        message = self._written(request)
+        place = _origin(request.origin)
+        stream = self._taken(place) or self._opened(request.origin, request.connect_timeout)
         reply = Reply()
         try:
             with contextlib.suppress(
@@ -89,11 +93,19 @@ class Connections:
         for _, stream in (each for of_origin in idle.values() for each in of_origin):
             stream.close()
 
-    def _taken(self, url: httpx.URL) -> httpcore.NetworkStream | None:
+    def _written(self, request: Request) -> bytes:
+        """*request* as it goes out; raises httpcore.LocalProtocolError where it is none."""
+        if TARGET.fullmatch(request.target) is None:
+            raise httpcore.LocalProtocolError("an illegal header")
+        lines = self._lines(tuple(request.head))
+        method = request.method.encode("ascii")
+        return b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method, request.target, lines, request.content)
+
+    def _taken(self, place: Place) -> httpcore.NetworkStream | None:
         """A connection that waits; None where there is none that the platform has kept as well."""
         while True:
             with self._lock:
-                waiting = self._idle.get(_origin(url))
+                waiting = self._idle.get(place)
                 since, stream = waiting.pop() if waiting else (0.0, None)
             if stream is None:
                 return None
@@ -102,9 +114,9 @@ class Connections:
                 return stream
             stream.close()
 
-    def _back(self, url: httpx.URL, stream: httpcore.NetworkStream) -> None:
+    def _back(self, place: Place, stream: httpcore.NetworkStream) -> None:
         with self._lock:
-            self._idle.setdefault(_origin(url), []).append((time.monotonic(), stream))
+            self._idle.setdefault(place, []).append((time.monotonic(), stream))
 
     def _opened(self, url: httpx.URL, timeout: float) -> httpcore.NetworkStream:
         host = url.raw_host.decode("ascii")
@@ -139,20 +151,12 @@ class Body:
             self._stream.close()
 
 
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+def _origin(url: httpx.URL) -> Place:
     return url.scheme, url.host, url.port
 
 
-def _written(request: Request) -> bytes:
-    """*request* as it goes out; raises httpcore.LocalProtocolError where it is none."""
-    head = request.head
-    is_legal = all(NAME.fullmatch(name) and VALUE.fullmatch(value) for name, value in head)
-    if not is_legal or TARGET.fullmatch(request.target) is None:
+def _lines(head: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """The lines of *head*; raises httpcore.LocalProtocolError where one could not be sent."""
+    if not all(NAME.fullmatch(name) and VALUE.fullmatch(value) for name, value in head):
         raise httpcore.LocalProtocolError("an illegal header")
-    lines = b"".join([b"%s: %s\r\n" % header for header in head])
-    return b"%s %s HTTP/1.1\r\n%s\r\n%s" % (
-        request.method.encode("ascii"),
-        request.target,
-        lines,
-        request.content,
-    )
+    return b"".join([b"%s: %s\r\n" % header for header in head])

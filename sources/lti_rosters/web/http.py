@@ -5,7 +5,6 @@ import os
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpcore
@@ -14,6 +13,7 @@ import httpx
 from ..errors import ConfigurationError
 from ..version import __version__
 from .connections import IDLE, Body, Connections, Request
+from .fields import Fields
 from .proxies import is_spared, proxy_url
 from .wire import Backend, Watch
 
@@ -25,13 +25,15 @@ class Response:
     """Status and headers of a response, its body as it comes (not decoded); to be closed."""
 
     status: int
-    headers: httpx.Headers = field(repr=False)
+    headers: Fields = field(repr=False)
     _body: "Body | httpcore.Response" = field(repr=False)
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the body; raises httpx's errors."""
-        with _told_as_httpx():
+        try:
             yield from self._body if isinstance(self._body, Body) else self._body.iter_stream()
+        except FAULTS as error:
+            raise _as_httpx(error) from error
 
     def close(self) -> None:
         """Give the connection back, or close it."""
@@ -52,12 +54,14 @@ class Wire:
 
     def ask(self, request: Request) -> Response:
         """Send *request*; raises httpx's errors."""
-        with _told_as_httpx():
+        try:
             if self._proxied is not None and _is_proxied(str(request.origin)):
                 answer = self._proxied.handle_request(_as_httpcore(request))
-                return Response(answer.status, httpx.Headers(answer.headers), answer)
+                return Response(answer.status, Fields(answer.headers), answer)
             status, headers, body = self._direct.ask(request)
-        return Response(status, httpx.Headers(headers), body)
+        except FAULTS as error:
+            raise _as_httpx(error) from error
+        return Response(status, Fields(headers), body)
 
     def close(self) -> None:
         """Close every connection."""
@@ -104,16 +108,11 @@ def _as_httpcore(request: Request) -> httpcore.Request:
     )
 
 
-@contextmanager
-def _told_as_httpx() -> Iterator[None]:
+def _as_httpx(error: Exception) -> httpx.TransportError:
     """Every error of the engine has its namesake in httpx."""
-    try:
-        yield
-    except tuple(_namesakes()) as error:
-        raise _namesakes()[type(error)](str(error)) from error
+    return NAMESAKES[type(error)](str(error))
 
 
-@functools.cache
 def _namesakes() -> dict[type[Exception], type[httpx.TransportError]]:
     pairs = ((getattr(httpcore, name), getattr(httpx, name, None)) for name in httpcore.__all__)
     return {
@@ -121,6 +120,10 @@ def _namesakes() -> dict[type[Exception], type[httpx.TransportError]]:
         for ours, theirs in pairs
         if isinstance(theirs, type) and issubclass(theirs, httpx.TransportError)
     }
+
+
+NAMESAKES = _namesakes()
+FAULTS = tuple(NAMESAKES)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from types import TracebackType
 
 from ..errors import Interrupted
 
@@ -46,22 +46,25 @@ class Pace:
         self._sent_away = 0
         self._changed = threading.Condition()
 
-    @contextmanager
-    def turn(self, patience: float, deadline: float) -> Iterator[int]:
-        """Wait for a turn and hold it; yields its ticket.
+    def turn(self, patience: float, deadline: float) -> "Turn":
+        """A turn, to be waited for and held by a `with`, which gets its ticket.
 
         Raises Held where the platform asked for a wait of more than *patience* seconds or beyond *deadline*,
         TimeoutError when the *deadline* passes meanwhile, Interrupted when the run stops.
         """
+        return Turn(self, patience, deadline)
+
+    def begin(self, patience: float, deadline: float) -> int:
+        """Begin a turn and return its ticket; raises what `turn` does."""
         with self._changed:
             self._take(patience, deadline)
-            ticket = self._halvings
-        try:
-            yield ticket
-        finally:
-            with self._changed:
-                self._in_flight -= 1
-                self._changed.notify()
+            return self._halvings
+
+    def end(self) -> None:
+        """End a turn."""
+        with self._changed:
+            self._in_flight -= 1
+            self._changed.notify()
 
     def served(self, units_left: float | None) -> None:
         """Note an answer that was no throttle; *units_left* is what a cost bucket still holds, if it says."""
@@ -125,3 +128,22 @@ class Pace:
                 raise TimeoutError
             self._changed.wait(min(wait, GLANCE) if wait > 0 else GLANCE)
         raise Interrupted
+
+
+class Turn:
+    """One turn, held by a `with`."""
+
+    __slots__ = ("_deadline", "_pace", "_patience")
+
+    def __init__(self, pace: Pace, patience: float, deadline: float) -> None:
+        self._pace = pace
+        self._patience = patience
+        self._deadline = deadline
+
+    def __enter__(self) -> int:
+        return self._pace.begin(self._patience, self._deadline)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pace.end()

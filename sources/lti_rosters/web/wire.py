@@ -5,10 +5,12 @@ days; and its engine logs response headers, where links may carry secrets. Both 
 """
 
 import logging
+import socket
+import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from types import TracebackType
 from typing import Any
 
 import httpcore
@@ -28,14 +30,9 @@ class Watch(logging.Filter):
         self._stop = stop
         self._here = threading.local()
 
-    @contextmanager
-    def until(self, deadline: float) -> Iterator[None]:
-        """Bound every wait of this thread by *deadline* (seconds of time.monotonic)."""
-        self._here.deadline = deadline
-        try:
-            yield
-        finally:
-            del self._here.deadline
+    def until(self, deadline: float) -> "_Bound":
+        """Bound every wait of this thread inside a `with` by *deadline* (seconds of time.monotonic)."""
+        return _Bound(self._here, deadline)
 
     def left(self) -> float:
         """Seconds that this thread may still wait; raises Interrupted when the run is asked to stop."""
@@ -59,6 +56,24 @@ class Watch(logging.Filter):
             logging.getLogger(f"httpcore.{name}").removeFilter(self)
 
 
+class _Bound:
+    """The deadline of one thread, while it is inside."""
+
+    __slots__ = ("_deadline", "_here")
+
+    def __init__(self, here: threading.local, deadline: float) -> None:
+        self._here = here
+        self._deadline = deadline
+
+    def __enter__(self) -> None:
+        self._here.deadline = self._deadline
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        del self._here.deadline
+
+
 class Backend(httpcore.NetworkBackend):
     """httpcore's plain sockets, each of them watched."""
 
@@ -80,13 +95,18 @@ class Backend(httpcore.NetworkBackend):
             stream = self._sockets.connect_tcp(host, port, timeout, local_address, socket_options)
         except UnicodeError as error:  # from Python's IDNA codec: an empty or overlong label
             raise httpcore.ConnectError("the host's name cannot be resolved") from error
-        return _Stream(stream, self._watch)
+        return _Stream(stream, self._watch, stream.get_extra_info("socket"))
 
 
 class _Stream(httpcore.NetworkStream):
-    def __init__(self, stream: httpcore.NetworkStream, watch: Watch) -> None:
+    """A stream of httpcore's, or its *plain* socket, where what the stream reads is what comes there."""
+
+    def __init__(
+        self, stream: httpcore.NetworkStream, watch: Watch, plain: socket.socket | None = None
+    ) -> None:
         self._stream = stream
         self._watch = watch
+        self._socket = plain
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what comes within *timeout* seconds, in slices short enough to notice a stop."""
@@ -94,13 +114,33 @@ class _Stream(httpcore.NetworkStream):
         ends = time.monotonic() + left
         while left > 0:
             try:
-                return self._stream.read(max_bytes, min(left, SLICE))
+                return self._read(max_bytes, min(left, SLICE))
             except httpcore.ReadTimeout:
                 left = min(ends - time.monotonic(), self._watch.left())
         raise httpcore.ReadTimeout("no byte came in time")
 
+    def _read(self, max_bytes: int, timeout: float) -> bytes:
+        if self._socket is None:
+            return self._stream.read(max_bytes, timeout)
+        try:
+            self._socket.settimeout(timeout)
+            return self._socket.recv(max_bytes)
+        except TimeoutError as error:
+            raise httpcore.ReadTimeout(str(error)) from error
+        except OSError as error:
+            raise httpcore.ReadError(str(error)) from error
+
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, timeout)
+        if self._socket is None:
+            self._stream.write(buffer, timeout)
+            return
+        try:
+            self._socket.settimeout(timeout)
+            self._socket.sendall(buffer)
+        except TimeoutError as error:
+            raise httpcore.WriteTimeout(str(error)) from error
+        except OSError as error:
+            raise httpcore.WriteError(str(error)) from error
 
     def close(self) -> None:
         self._stream.close()
@@ -108,7 +148,10 @@ class _Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout), self._watch)
+        secured = self._stream.start_tls(ssl_context, server_hostname, timeout)
+        # TLS through TLS, to a proxy and on, is no socket's: what comes there is still to be opened.
+        is_first = self._socket is not None and not isinstance(self._socket, ssl.SSLSocket)
+        return _Stream(secured, self._watch, secured.get_extra_info("socket") if is_first else None)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
