@@ -6,6 +6,7 @@ import h11
 import httpcore
 import pytest
 
+from lti_rosters.web.fields import Fields
 from lti_rosters.web.reply import MOST_HEAD, Reply
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -138,3 +139,15 @@ def test_headers_are_bounded() -> None:
     for raw in (OK + b"X: " + b"x" * MOST_HEAD, hints * (1 + MOST_HEAD // len(hints))):
         with pytest.raises(httpcore.RemoteProtocolError, match="not HTTP"):
             told(raw, 1_000)
+
+
+def test_headers_are_found_in_whatever_case_and_read_as_they_were_meant() -> None:
+    """UTF-8, else Latin-1; a name that came twice is one list, and each of its values can be had."""
+    fields = Fields(
+        [(b"LINK", b"<a>; rel=next"), (b"Link", "<é>".encode()), (b"x-old", "Zürich".encode("latin-1"))]
+    )
+
+    assert fields["link"] == fields.get("Link") == "<a>; rel=next, <é>"
+    assert fields.get_list("LINK") == ["<a>; rel=next", "<é>"]
+    assert (fields["X-Old"], fields.get("date", "none"), fields.get_list("date")) == ("Zürich", "none", [])
+    assert ("LINK" in fields, "date" in fields, [*fields], len(fields)) == (True, False, ["link", "x-old"], 2)
