@@ -46,6 +46,7 @@ class Crew:
         self._left = 0  # threads that have begun and not ended
         self._is_taken = False  # whether every entry is
         self._threads: list[threading.Thread] = []
+        self._worked = [0.0] * self._size  # seconds of CPU of each thread, up to its last course
 
     def start(self) -> None:
         """Begin to read; every crew hands over one None when it is done."""
@@ -60,20 +61,23 @@ class Crew:
             thread.join()
 
     def _begin_one(self) -> None:
-        name = f"{self._reader.registration.name}-{len(self._threads)}"
-        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        number = len(self._threads)
+        name = f"{self._reader.registration.name}-{number}"
+        thread = threading.Thread(target=self._work, args=(number,), name=name, daemon=True)
         with self._lock:
             self._left += 1
         self._threads.append(thread)
         thread.start()
 
-    def _work(self) -> None:
+    def _work(self, number: int) -> None:
         try:
-            self._wait_for_need()
+            if number:
+                self._wait_for_need()
             if len(self._threads) < self._size and not self._is_over():
                 self._begin_one()
             while (taken := self._take()) is not None:
                 self._read(*taken)
+                self._worked[number] = time.thread_time()
         except Interrupted:
             pass  # what is not finished writes no row (design §3)
         except BaseException as error:  # handed to the thread that waits, or it would wait for ever
@@ -87,11 +91,10 @@ class Crew:
 
     def _wait_for_need(self) -> None:
         """Wait while those who began before keep a core busy with what they read."""
-        others = self._threads[:-1]
-        while others and not self._is_over():
-            before, began = _cpu(others), time.monotonic()
+        while not self._is_over():
+            before, began = sum(self._worked), time.monotonic()
             self._stop.wait(GLANCE)
-            if _cpu(others) - before < BUSY * (time.monotonic() - began):
+            if sum(self._worked) - before < BUSY * (time.monotonic() - began):
                 return
 
     def _is_over(self) -> bool:
@@ -119,11 +122,3 @@ class Crew:
 
     def _hand_over(self, outcome: Outcome) -> None:
         self._syncs.put(outcome)
-
-
-def _cpu(threads: Sequence[threading.Thread]) -> float:
-    """The seconds for which *threads* have worked so far; 0 where that cannot be told."""
-    clock_of = getattr(time, "pthread_getcpuclockid", None)
-    if clock_of is None:
-        return 0.0
-    return sum(time.clock_gettime(clock_of(each.ident)) for each in threads if each.ident and each.is_alive())
