@@ -359,6 +359,18 @@ def test_fail_fast_stops_at_the_first_failure(school: School) -> None:
     assert school.sql("SELECT COUNT(*) FROM memberships") == [(6,)]
 
 
+def test_a_platform_that_is_waited_for_is_asked_as_often_at_once_as_it_may(school: School) -> None:
+    """Each thread joins while those before it wait: for a whole second here, the first included."""
+    for number in range(9):
+        school.add(f"c{number}", ["ann"])
+    school.options["canvas"]["concurrency"] = 6
+    school.platform.latency = 1.0
+
+    told = carried_out(school)
+
+    assert (told["totals"]["complete"], school.platform.peak) == (9, 6)
+
+
 # Interrupts and the lock
 
 

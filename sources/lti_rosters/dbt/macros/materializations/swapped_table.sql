@@ -86,6 +86,7 @@ alter table {{ next }} rename to {{ table.include(database=false, schema=false) 
   {{ adapter.commit() }}
   {%- if statistics -%}
     {#- By itself: what a transaction has written is counted as changed since, though it looked at it, too. -#}
+    {% do lti_rosters.begin_transaction() %}
     {%- call statement() -%}{{ statistics }}{%- endcall -%}
     {{ adapter.commit() }}
   {%- endif -%}
