@@ -79,7 +79,10 @@
 {% endmacro %}
 
 
-{# The statement that writes *text* as the comment on *what*, such as `table "lti"."courses"`. #}
+{#
+  The statement that writes *text* as the comment on *what*, such as `table "lti"."courses"`. Only DuckDB and PostgreSQL
+  are asked so, whose literals are the standard's.
+#}
 {% macro comment(what, text) %}
-  {{ return('comment on ' ~ what ~ ' is ' ~ dbt.string_literal(dbt.escape_single_quotes(text)) ~ ';') }}
+  {{ return('comment on ' ~ what ~ ' is ' ~ "'" ~ text | replace("'", "''") ~ "';") }}
 {% endmacro %}

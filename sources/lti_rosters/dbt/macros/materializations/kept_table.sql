@@ -6,11 +6,8 @@
 {% materialization kept_table, default %}
   {%- set table = this.incorporate(type='table') -%}
   {%- set is_kept = lti_rosters.is_kept() -%}
-  {% do lti_rosters.drop_leftovers(table) %}
 
-  {{ run_hooks(pre_hooks, inside_transaction=False) }}
-  {% do lti_rosters.begin_transaction() %}
-  {{ run_hooks(pre_hooks, inside_transaction=True) }}
+  {% do lti_rosters.begin_model(table, pre_hooks) %}
 
   {%- if is_kept -%}
     {%- set columns = model.columns.keys() | join(', ') -%}
@@ -41,7 +38,13 @@ from (
   {%- if existing is none or not existing.is_table -%}
     {{ return(false) }}
   {%- endif -%}
-  {{ return(lti_rosters.column_names(this) | sort == model.columns.keys() | sort) }}
+  {#- Asked once for all that a model's materialization and hooks make of it, which have this dictionary in common. -#}
+  {%- if 'lti_rosters_is_kept' not in model -%}
+    {%- do model.update(
+        {'lti_rosters_is_kept': lti_rosters.column_names(this) | sort == model.columns.keys() | sort}
+    ) -%}
+  {%- endif -%}
+  {{ return(model.lti_rosters_is_kept) }}
 {% endmacro %}
 
 

@@ -6,14 +6,11 @@
 {% materialization lasting_view, default %}
   {%- set view = this.incorporate(type='view') -%}
   {%- set existing = load_cached_relation(this) -%}
-  {% do lti_rosters.drop_leftovers(view) %}
 
-  {{ run_hooks(pre_hooks, inside_transaction=False) }}
-  {% do lti_rosters.begin_transaction() %}
-  {{ run_hooks(pre_hooks, inside_transaction=True) }}
+  {% do lti_rosters.begin_model(view, pre_hooks) %}
 
   {%- if config.get('contract').enforced -%}
-    {{ get_assert_columns_equivalent(sql) }}
+    {% do lti_rosters.assert_contract(sql) %}
   {%- endif -%}
   {%- if lti_rosters.is_other_than(existing, 'view') -%}
     {% do drop_relation_if_exists(existing) %}
@@ -22,11 +19,13 @@
     {{ lti_rosters.replace_view(view, sql) }}
   {%- endcall -%}
 
-  {% do apply_grants(view, config.get('grants'), should_revoke=should_revoke(existing, full_refresh_mode=false)) %}
+  {%- if config.get('grants') -%}
+    {% do apply_grants(view, config.get('grants'), should_revoke=should_revoke(existing, full_refresh_mode=false)) %}
+  {%- endif -%}
   {% do lti_rosters.describe(view) %}
-  {{ run_hooks(post_hooks, inside_transaction=True) }}
+  {%- if post_hooks -%}{{ run_hooks(post_hooks, inside_transaction=True) }}{%- endif -%}
   {{ adapter.commit() }}
-  {{ run_hooks(post_hooks, inside_transaction=False) }}
+  {%- if post_hooks -%}{{ run_hooks(post_hooks, inside_transaction=False) }}{%- endif -%}
   {{ return({'relations': [view]}) }}
 {% endmaterialization %}
 

@@ -4,12 +4,8 @@
 #}
 {% materialization swapped_table, default %}
   {%- set table = this.incorporate(type='table') -%}
-  {% do lti_rosters.drop_leftovers(table) %}
 
-  {{ run_hooks(pre_hooks, inside_transaction=False) }}
-  {% do lti_rosters.begin_transaction() %}
-  {{ run_hooks(pre_hooks, inside_transaction=True) }}
-
+  {% do lti_rosters.begin_model(table, pre_hooks) %}
   {% do lti_rosters.swap_table(table, load_cached_relation(this), sql) %}
   {% do lti_rosters.finish_table(table, is_new=true) %}
   {{ return({'relations': [table]}) }}
@@ -19,8 +15,8 @@
 {# Makes *table* of *query*, in place of *existing*, if there is such a table or view. #}
 {% macro swap_table(table, existing, query) %}
   {%- if config.get('contract').enforced -%}
-    {{ get_assert_columns_equivalent(query) }}
-    {%- set query = lti_rosters.as_documented(query) -%}
+    {% do lti_rosters.assert_contract(query) %}
+    {%- set query = 'select ' ~ lti_rosters.documented_columns() ~ ' from (\n' ~ query ~ '\n) as made' -%}
   {%- endif -%}
   {%- if lti_rosters.is_other_than(existing, 'table') -%}
     {% do drop_relation_if_exists(existing) %}
@@ -66,23 +62,46 @@ alter table {{ next }} rename to {{ table.include(database=false, schema=false) 
 {% endmacro %}
 
 
+{#
+  Raises unless *query* has the columns of the model's contract, of its types: both are asked at once, and one by one, as
+  dbt does it and tells what is wrong, only where they differ.
+#}
+{% macro assert_contract(query) %}
+  {%- set both = adapter.get_column_schema_from_query(
+      'select made.*, documented.* from (\n' ~ query ~ '\n) as made cross join (select '
+      ~ lti_rosters.documented_columns(are_null=true) ~ ') as documented limit 0'
+  ) -%}
+  {%- set names = model.columns.keys() | list -%}
+  {%- set made = {} -%}
+  {%- for column in both[: -(names | length)] -%}
+    {%- do made.update({column.name: column.dtype}) -%}
+  {%- endfor -%}
+  {%- set documented = dict(zip(names, both[-(names | length) :] | map(attribute='dtype'))) -%}
+  {%- if made != documented -%}
+    {{ get_assert_columns_equivalent(query) }}
+  {%- endif -%}
+{% endmacro %}
+
+
 {# A contract's columns, in the order in which it names them, of the types that it names: it lets others pass for them. #}
-{% macro as_documented(query) %}
+{% macro documented_columns(are_null=false) %}
   {%- set columns = [] -%}
   {%- for column in model.columns.values() -%}
     {%- set name = adapter.quote(column.name) -%}
-    {%- do columns.append('cast(' ~ name ~ ' as ' ~ column.data_type ~ ') as ' ~ name) -%}
+    {%- do columns.append('cast(' ~ ('null' if are_null else name) ~ ' as ' ~ column.data_type ~ ') as ' ~ name) -%}
   {%- endfor -%}
-  {{ return('select ' ~ columns | join(', ') ~ ' from (\n' ~ query ~ '\n) as made') }}
+  {{ return(columns | join(', ')) }}
 {% endmacro %}
 
 
 {# What is to be done once the rows of *table* are there. *is_new*: whether it is another table than before. #}
 {% macro finish_table(table, is_new) %}
-  {% do apply_grants(table, config.get('grants'), should_revoke=should_revoke(table, full_refresh_mode=is_new)) %}
+  {%- if config.get('grants') -%}
+    {% do apply_grants(table, config.get('grants'), should_revoke=should_revoke(table, full_refresh_mode=is_new)) %}
+  {%- endif -%}
   {% do lti_rosters.describe(table) %}
   {%- set statistics = lti_rosters.analyze(table, is_new) -%}
-  {{ run_hooks(post_hooks, inside_transaction=True) }}
+  {%- if post_hooks -%}{{ run_hooks(post_hooks, inside_transaction=True) }}{%- endif -%}
   {{ adapter.commit() }}
   {%- if statistics -%}
     {#- By itself: what a transaction has written is counted as changed since, though it looked at it, too. -#}
@@ -90,14 +109,27 @@ alter table {{ next }} rename to {{ table.include(database=false, schema=false) 
     {%- call statement() -%}{{ statistics }}{%- endcall -%}
     {{ adapter.commit() }}
   {%- endif -%}
-  {{ run_hooks(post_hooks, inside_transaction=False) }}
+  {%- if post_hooks -%}{{ run_hooks(post_hooks, inside_transaction=False) }}{%- endif -%}
+{% endmacro %}
+
+
+{# Begins the model's transaction, with its hooks *pre_hooks*. #}
+{% macro begin_model(relation, pre_hooks) %}
+  {% do lti_rosters.drop_leftovers(relation) %}
+  {%- if pre_hooks -%}{{ run_hooks(pre_hooks, inside_transaction=False) }}{%- endif -%}
+  {% do lti_rosters.begin_transaction() %}
+  {%- if pre_hooks -%}{{ run_hooks(pre_hooks, inside_transaction=True) }}{%- endif -%}
 {% endmacro %}
 
 
 {# What dbt's own materializations leave behind where a build was killed. #}
 {% macro drop_leftovers(relation) %}
-  {% do drop_relation_if_exists(load_cached_relation(make_intermediate_relation(relation))) %}
-  {% do drop_relation_if_exists(load_cached_relation(make_backup_relation(relation, relation.type))) %}
+  {%- for suffix in ('__dbt_tmp', '__dbt_backup') -%}
+    {#- Cut as dbt cuts it for PostgreSQL, whose names end at 63 characters. -#}
+    {%- set name = relation.identifier[: 63 - suffix | length] ~ suffix -%}
+    {%- set leftover = adapter.get_relation(relation.database, relation.schema, name) -%}
+    {%- if leftover is not none -%}{% do drop_relation_if_exists(leftover) %}{%- endif -%}
+  {%- endfor -%}
 {% endmacro %}
 
 
