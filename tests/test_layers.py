@@ -28,7 +28,7 @@ COMMANDS = {name for name in MODULES if name.startswith("cli.")}
 DECORATED = {"source", *COMMANDS}  # may decorate with what is third-party
 PROVIDERS = ("nrps", "ltiaas")
 DISTRIBUTIONS = {"jwt": "pyjwt"}  # import name -> distribution, where they differ
-OPTIONAL = {"dbt", "duckdb", "sqlalchemy"}  # brought by extras
+OPTIONAL = {"dbt", "dbt_common", "duckdb", "sqlalchemy"}  # brought by extras
 PINNED = {"sqlglot"}  # never imported: bounded for dlt's sake
 ALWAYS_THERE = {"dlt"}  # who runs `dlt init` has it
 

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -850,6 +851,51 @@ def test_a_failing_model_is_named(place: Path) -> None:
 
     assert str(place / "dbt" / "logs" / "dbt.log") in caught.value.remedy
     assert "lti-rosters models" in caught.value.remedy
+
+
+def test_the_log_tells_what_went_wrong_without_secrets(place: Path) -> None:
+    """What dbt says of a build, but for its small talk, is at the log's end, and no password is."""
+    path = small(place)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("alter table lti_raw.memberships alter status type struct(a int) using null")
+
+    for _ in range(2):
+        with pytest.raises(DestinationError, match="stg_lti__memberships failed"):
+            build(
+                Warehouse(adapter="duckdb", path=path, password="stg_lti__contexts"),
+                work_dir=place,
+                as_of=AS_OF,
+            )
+
+    log = (place / "dbt" / "logs" / "dbt.log").read_text()
+    assert log.count("Running with dbt") == 2
+    assert re.search(r"ERROR\b.*No function matches .*lower", log, re.DOTALL)
+    assert "model lti.*****" in log
+    assert "stg_lti__contexts" not in log
+    assert "DEBUG" not in log
+    assert "debug" not in log
+
+
+@pytest.mark.parametrize(("mart", "column"), [("courses", "label"), ("current_memberships", "email")])
+@pytest.mark.parametrize("change", ["type", "missing"])
+def test_a_mart_keeps_its_contract(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mart: str, column: str, change: str
+) -> None:
+    """A table or view of other columns than are documented, or of other types, is not built."""
+    project = tmp_path / "project"
+    shutil.copytree(models.PROJECT, project)
+    (described,) = project.glob(f"models/**/{mart}.yml")
+    text = described.read_text()
+    start = text.index(f"- name: {column}\n")
+    end = text.index("data_type: text", start)
+    other = (
+        f"{text[start:end]}data_type: bigint" if change == "type" else text[start:end].replace(column, "x", 1)
+    )
+    described.write_text(text[:start] + other + text[end + len("data_type: text") * (change == "type") :])
+    monkeypatch.setattr(models, "PROJECT", project)
+
+    with pytest.raises(DestinationError, match=f"The model {mart} failed: .*contract"):
+        build(Warehouse(adapter="duckdb", path=small(tmp_path)), work_dir=tmp_path, as_of=AS_OF)
 
 
 def test_a_failing_test_is_named_without_a_members_data(place: Path) -> None:

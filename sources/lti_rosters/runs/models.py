@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from ..errors import ConfigurationError, DestinationError
+from .build_log import build_log
 from .working import duckdb_bounds
 
 PROJECT = Path(__file__).parent.parent / "dbt"
+LOG = Path("logs", "dbt.log")  # in the working directory's `dbt/`
 PASSWORD = "DBT_ENV_SECRET_LTI_ROSTERS_PASSWORD"  # noqa: S105 - a variable's name; dbt keeps its value out of logs
 NOTHING_LOADED = "No roster has been loaded yet"  # the words of macros/raw.sql too
 TABLE_MISSING = "A raw table is missing"  # those of macros/missing.sql
@@ -39,7 +41,8 @@ LIBPQ = {
     "target_session_attrs": "PGTARGETSESSIONATTRS",
 }
 FLAGS = {
-    "silent": ("--quiet", "--no-print", "--no-use-colors", "--log-level", "none", "--log-level-file", "info"),
+    # The log is ours: runs/build_log.py.
+    "silent": ("--quiet", "--no-print", "--no-use-colors", "--log-level", "none", "--log-level-file", "none"),
     "offline": ("--no-send-anonymous-usage-stats", "--no-version-check"),
     # A test whose models are not all selected is left out.
     "whole": ("--indirect-selection", "cautious"),
@@ -223,8 +226,8 @@ def run_dbt(command: list[str], warehouse: Warehouse, folder: Path) -> Built:
     """Run dbt and read its results; raise DestinationError naming what failed."""
     from dbt.cli.main import dbtRunner  # takes a second and a half: only who builds pays for it
 
-    with apart(warehouse):
-        answer = dbtRunner().invoke(command)
+    with apart(warehouse), build_log(folder / LOG) as write:
+        answer = dbtRunner(callbacks=[write]).invoke(command)
         release(warehouse)
     if isinstance(answer.exception, KeyboardInterrupt):
         raise answer.exception
@@ -306,6 +309,6 @@ def broken(what: str, message: str, folder: Path) -> DestinationError:
     """
     told = message.split("DETAIL", 1)[0]
     lines = [line.strip() for line in told.splitlines() if line.strip(" |-")][:MESSAGE_LINES]
-    log = folder / "logs" / "dbt.log"
+    log = folder / LOG
     remedy = f"What is loaded stays loaded. See {log}, mend the cause, then run: lti-rosters models"
     return DestinationError(f"{what}: {' '.join(lines)}", remedy=remedy)
