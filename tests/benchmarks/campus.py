@@ -63,23 +63,29 @@ def write(path: Path, *, courses: int, members: int, every: int = 7) -> Path:
         """)
         for generation, day in enumerate(CHANGED):
             _roster(connection, generation, day, members, f"{SCHEMA}.contexts")
-        _unchanged(connection, f"range({every}, {DAYS}, {every})", f"{SCHEMA}.contexts")
+        rosters = " + ".join(f"cast(d.n >= {day} as integer)" for day in CHANGED)  # seen by then
+        _unchanged(connection, f"range({every}, {DAYS}, {every})", f"{SCHEMA}.contexts", f"{rosters} - 1")
         _stand(connection, len(CHANGED) - 1)
         _commit(connection)
     return path
 
 
-def change(path: Path, *, one_in: int, members: int) -> None:
-    """On the last day all courses are read, and one in so many has another roster."""
-    is_changed = f"cast(context_id[2:] as integer) % {one_in} = 0"
+def change(path: Path, *, night: int = 0, one_in: int, members: int) -> None:
+    """On one more *night*, counted from 0, all courses are read, and one in so many has another roster than before.
+
+    Those of one night are not those of another.
+    """
+    number = f"(cast(context_id[2:] as integer) % {one_in})"
     courses, others = (
         f"(select * from {SCHEMA}.contexts where {condition})"
-        for condition in (is_changed, f"not {is_changed}")
+        for condition in (f"{number} = {night}", f"{number} <> {night}")
     )
+    last = len(CHANGED) - 1
+    roster = f"case when {number} < {night} then {last + 1} + {number} else {last} end"
     with connected(path) as connection:
-        _roster(connection, len(CHANGED), DAYS, members, courses)
-        _unchanged(connection, f"range({DAYS}, {DAYS + 1})", others)
-        _stand(connection, len(CHANGED))
+        _roster(connection, last + 1 + night, DAYS + night, members, courses)
+        _unchanged(connection, f"range({DAYS + night}, {DAYS + night + 1})", others, roster)
+        _stand(connection, last + 1 + night)
         _commit(connection)
 
 
@@ -114,16 +120,16 @@ def _roster(
     """)
 
 
-def _unchanged(connection: duckdb.DuckDBPyConnection, days: str, courses: str) -> None:
+def _unchanged(connection: duckdb.DuckDBPyConnection, days: str, courses: str, roster: str) -> None:
+    """On *days* the *courses* have the roster whose number is *roster*."""
     changed = ", ".join(map(str, CHANGED))
-    passed = " + ".join(f"cast(d.n >= {day} as integer)" for day in CHANGED)  # rosters seen by then
     connection.execute(f"""
         create or replace temp table readings as
         select 'u' || d.n || '-' || c.context_key as sync_id, c.context_key, c.registration, c.context_id,
             timestamptz '{SINCE}' + to_days(cast(d.n as integer)) as started_at, started_at as finished_at,
             case when c.context_id like '%7' and d.n > 350 then 'failed' else 'unchanged' end as outcome,
             c.memberships_url, {LOAD.format(day="d.n")} as _dlt_load_id,
-            ({passed} - 1) || '-' || c.context_key as roster_sync_id,
+            ({roster}) || '-' || c.context_key as roster_sync_id,
             case when outcome = 'failed' then 'unreachable' end as error_type
         from {courses} as c, {days} as d (n)
         where d.n not in ({changed})
@@ -182,9 +188,9 @@ def copy(path: Path, url: str) -> None:
     post.close()
 
 
-def load(path: Path, url: str) -> None:
-    """Bring what `change` did, as a load does: rows of the courses that changed are replaced, others are added."""
-    added = f"= {LOAD.format(day=DAYS)}"
+def load(path: Path, url: str, *, night: int = 0) -> None:
+    """Bring what `change` did in one *night*, as a load does: a changed course's rows are replaced, others added."""
+    added = f"= {LOAD.format(day=DAYS + night)}"
     with connected(path) as duck, psycopg2.connect(url) as post:
         cursor = post.cursor()
         changed = duck.execute(
