@@ -4,10 +4,10 @@
 select
     contexts.context_key,
     contexts.registration,
-    states.failing_since
+    failures.failing_since
 from {{ ref('stg_lti__contexts') }} as contexts
-inner join {{ ref('int_lti__course_states') }} as states
-    on states.context_key = contexts.context_key
+inner join {{ ref('int_lti__course_failures') }} as failures
+    on failures.context_key = contexts.context_key
 where
     contexts.delisted_at is null
-    and states.failing_since < {{ lti_rosters.hours_before_as_of(24 * var('failing_days', 3)) }}
+    and failures.failing_since < {{ lti_rosters.hours_before_as_of(24 * var('failing_days', 3)) }}

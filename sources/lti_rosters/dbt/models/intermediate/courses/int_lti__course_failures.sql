@@ -1,23 +1,14 @@
 with
 
-readings as (
-    select
-        context_key,
-        max(finished_at) as last_complete_at
-    from {{ ref('int_lti__course_attempts') }}
-    where is_reading
-    group by context_key
-),
-
 courses as (
     select
         contexts.context_key,
         contexts.registration,
         contexts.memberships_url,
-        readings.last_complete_at
+        states.last_complete_at
     from {{ ref('stg_lti__contexts') }} as contexts
-    left join readings
-        on readings.context_key = contexts.context_key
+    inner join {{ ref('int_lti__course_states') }} as states
+        on states.context_key = contexts.context_key
 ),
 
 failures as (

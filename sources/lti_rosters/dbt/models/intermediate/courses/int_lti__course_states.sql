@@ -10,32 +10,37 @@ attempts as (
         error_type,
         finished_at,
         is_reading,
+        started_at,
         row_number() over (
             partition by context_key, is_reading
-            order by finished_at desc, started_at desc, sync_id desc
-        ) as recency_of_kind,
-        row_number() over (
-            partition by context_key
             order by finished_at desc, started_at desc, sync_id desc
         ) as recency
     from {{ ref('int_lti__course_attempts') }}
 ),
 
-last_attempts as (
+-- Of each course the last that was no reading.
+last_others as (
     select
         context_key,
+        sync_id,
         outcome,
         error_type,
-        finished_at as last_attempt_at
+        started_at,
+        finished_at
     from attempts
-    where recency = 1
+    where
+        not is_reading
+        and recency = 1
 ),
 
 -- The last reading, and the filter of the roster in force: that of the reading which brought it.
 last_readings as (
     select
         readings.context_key,
-        readings.finished_at as last_complete_at,
+        readings.sync_id,
+        readings.error_type,
+        readings.started_at,
+        readings.finished_at,
         case
             when rosters.sync_id is null then readings.role_filter
             else rosters.role_filter
@@ -47,35 +52,65 @@ last_readings as (
             and rosters.outcome = 'complete'
     where
         readings.is_reading
-        and readings.recency_of_kind = 1
+        and readings.recency = 1
+),
+
+last_attempts as (
+    select
+        contexts.context_key,
+        contexts.registration,
+        readings.context_key is not null as is_read,
+        readings.finished_at as last_complete_at,
+        readings.error_type as reading_error_type,
+        readings.role_filter,
+        others.outcome as other_outcome,
+        others.finished_at as other_finished_at,
+        others.error_type as other_error_type,
+        others.context_key is not null
+        and (
+            readings.context_key is null
+            or others.finished_at > readings.finished_at
+            or (
+                others.finished_at = readings.finished_at
+                and (
+                    others.started_at > readings.started_at
+                    or (others.started_at = readings.started_at and others.sync_id > readings.sync_id)
+                )
+            )
+        ) as is_other_last
+    from {{ ref('stg_lti__contexts') }} as contexts
+    left join last_readings as readings
+        on readings.context_key = contexts.context_key
+    left join last_others as others
+        on others.context_key = contexts.context_key
 ),
 
 states as (
     select
-        contexts.context_key,
+        attempts.context_key,
         case
-            when last_readings.context_key is null then 'never'
-            when last_attempts.outcome in ('failed', 'unavailable', 'too_large') then 'failing'
-            when last_readings.last_complete_at < {{ lti_rosters.stale_before('contexts.registration') }} then 'stale'
+            when not attempts.is_read then 'never'
+            when attempts.is_other_last and attempts.other_outcome in ('failed', 'unavailable', 'too_large')
+                then 'failing'
+            when attempts.last_complete_at < {{ lti_rosters.stale_before('attempts.registration') }} then 'stale'
             else 'fresh'
         end as sync_state,
-        last_readings.last_complete_at,
-        last_attempts.last_attempt_at,
-        last_attempts.error_type as last_error_type,
-        failures.failing_since,
-        last_readings.role_filter,
-        last_readings.context_key is not null and last_readings.role_filter is null as sees_everybody,
+        attempts.last_complete_at,
+        case
+            when attempts.is_other_last then attempts.other_finished_at
+            else attempts.last_complete_at
+        end as last_attempt_at,
+        case
+            when attempts.is_other_last then attempts.other_error_type
+            else attempts.reading_error_type
+        end as last_error_type,
+        attempts.role_filter,
+        attempts.is_read and attempts.role_filter is null as sees_everybody,
         filters.context_role as filter_role,
         filters.sub_role as filter_sub_role
-    from {{ ref('stg_lti__contexts') }} as contexts
-    left join last_attempts
-        on last_attempts.context_key = contexts.context_key
-    left join last_readings
-        on last_readings.context_key = contexts.context_key
-    left join {{ ref('int_lti__course_failures') }} as failures
-        on failures.context_key = contexts.context_key
+    from last_attempts as attempts
     left join {{ ref('int_lti__role_kinds') }} as filters
-        on filters.role_uri = last_readings.role_filter
+        on filters.role_uri = attempts.role_filter
 )
 
 select
@@ -84,7 +119,6 @@ select
     last_complete_at,
     last_attempt_at,
     last_error_type,
-    failing_since,
     role_filter,
     sees_everybody,
     sees_everybody
