@@ -31,20 +31,19 @@ from benchmarks import campus  # noqa: E402 - the path above leads to it
 from lti_rosters.runs.models import Warehouse, build  # noqa: E402
 from postgres import PASSWORD, USER, server  # noqa: E402
 
-AS_OF = "2026-11-{day}T00:00:00+00:00"  # of a night, whose readings are of the day before
+AS_OF = "2026-11-23T00:00:00+00:00"  # after three nights; of all builds, for with another dbt parses everything anew
 HISTORY = ("int_lti__history_rosters", "int_lti__membership_events", "int_lti__active_learner_changes")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def built(place: dict[str, Any], work: Path, *, night: int, full: bool) -> dict[str, Any]:
+def built(place: dict[str, Any], work: Path, *, full: bool) -> dict[str, Any]:
     """Build in this process and tell what it took."""
     from datetime import datetime
 
     path = place.pop("path", None)
     warehouse = Warehouse(**place, path=path and Path(path))
-    as_of = datetime.fromisoformat(AS_OF.format(day=21 + night))
     start = time.monotonic()
-    done = build(warehouse, work_dir=work, as_of=as_of, full_refresh=full)
+    done = build(warehouse, work_dir=work, as_of=datetime.fromisoformat(AS_OF), full_refresh=full)
     used = resource.getrusage(resource.RUSAGE_SELF)
     peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()  # ru_maxrss would be the parent's
     slowest = sorted(done.models + done.tests, key=lambda each: -each.seconds)[:8]
@@ -58,12 +57,10 @@ def built(place: dict[str, Any], work: Path, *, night: int, full: bool) -> dict[
     }
 
 
-def measured(
-    place: dict[str, Any], work: Path, pid: int | None, *, night: int = 0, full: bool = False
-) -> dict[str, Any]:
+def measured(place: dict[str, Any], work: Path, pid: int | None, *, full: bool = False) -> dict[str, Any]:
     """The same in a process of its own, with what the server of *pid* used."""
     before = server_cpu(pid)
-    command = [sys.executable, __file__, "--build", json.dumps([place, str(work), night, full])]
+    command = [sys.executable, __file__, "--build", json.dumps([place, str(work), full])]
     told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return {**told, "cpu": told["cpu"] + server_cpu(pid) - before}
 
@@ -95,8 +92,8 @@ def main() -> int:
     parser.add_argument("--build")
     given = parser.parse_args()
     if given.build:
-        place, work, night, full = json.loads(given.build)
-        print(json.dumps(built(place, Path(work), night=night, full=full)))
+        place, work, full = json.loads(given.build)
+        print(json.dumps(built(place, Path(work), full=full)))
         return 0
     with tempfile.TemporaryDirectory(prefix="lti-") as folder:
         return measure(Path(folder), given)
@@ -115,7 +112,7 @@ def measure(folder: Path, given: argparse.Namespace) -> int:
     pairs = []
     for night in range(given.nights):
         campus.change(path, night=night, one_in=100, members=given.members)
-        pairs.append(pair("duckdb", place, work, None, night))
+        pairs.append(pair("duckdb", place, work, None))
     faults = told_share("duckdb", pairs, given.at_most)
 
     with server(folder / "pg") as postgres:
@@ -130,25 +127,25 @@ def measure(folder: Path, given: argparse.Namespace) -> int:
         for night in range(given.nights):
             campus.load(path, url, night=night)
             is_last = night == given.nights - 1
-            pairs.append(pair("postgres", place, work, pid, night, is_full=not is_last))
+            pairs.append(pair("postgres", place, work, pid, is_full=not is_last))
         faults += compared(path, url)
-        pairs[-1] += (rebuilt("postgres", place, work, pid, given.nights - 1),)
+        pairs[-1] += (rebuilt("postgres", place, work, pid),)
         faults += told_share("postgres", pairs, given.at_most)
     return int(faults > 0)
 
 
 def pair(
-    engine: str, place: dict[str, Any], work: Path, pid: int | None, night: int, *, is_full: bool = True
+    engine: str, place: dict[str, Any], work: Path, pid: int | None, *, is_full: bool = True
 ) -> tuple[dict[str, Any], ...]:
     """Build on what is there and, unless not *is_full*, anew; return what each cost."""
-    some = measured(place, work, pid, night=night)
+    some = measured(place, work, pid)
     tell(engine, "1 % changed", some)
-    return (some, rebuilt(engine, place, work, pid, night)) if is_full else (some,)
+    return (some, rebuilt(engine, place, work, pid)) if is_full else (some,)
 
 
-def rebuilt(engine: str, place: dict[str, Any], work: Path, pid: int | None, night: int) -> dict[str, Any]:
+def rebuilt(engine: str, place: dict[str, Any], work: Path, pid: int | None) -> dict[str, Any]:
     """Build everything anew; return what it cost."""
-    cost = measured(place, work, pid, night=night, full=True)
+    cost = measured(place, work, pid, full=True)
     tell(engine, "full refresh", cost)
     return cost
 
