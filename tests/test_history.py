@@ -418,10 +418,10 @@ def contents(path: Path) -> dict[str, list[Row]]:
     return {mart: rows(path, f"select * from lti.{mart} order by all") for mart in MARTS}
 
 
-def marks(path: Path) -> dict[str, str]:
+def marks(path: Path) -> dict[str, int]:
     """Return which build last found the rosters of each course changed."""
     return dict(
-        rows(path, "select context_key, max(built_in) from lti.int_lti__history_rosters group by all")
+        rows(path, "select context_key, max(build_number) from lti.int_lti__history_rosters group by all")
     )
 
 
@@ -479,7 +479,7 @@ def stages(path: Path, home: Path) -> dict[str, Any]:
     before = marks(copy)
     with duckdb.connect(str(copy)) as connection:  # as two builds at once would leave it
         connection.execute(
-            "insert into lti.int_lti__history_rosters select * replace ('1/other' as built_in) "
+            "insert into lti.int_lti__history_rosters select * replace (build_number - 1 as build_number) "
             "from lti.int_lti__history_rosters where context_key = ?",
             [context_key("h", "returns")],
         )
@@ -490,7 +490,9 @@ def stages(path: Path, home: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"about": about, "before": before, "broken_off": broken_off}
     found |= {"on": contents(copy), "on_marks": marks(copy)}
     with duckdb.connect(str(copy)) as connection:
-        connection.execute("update lti.int_lti__history_rosters set built_in = '0/' || built_in")
+        connection.execute(
+            "update lti.int_lti__history_rosters set build_number = build_number + 1000000000000000000"
+        )
         connection.execute("drop view lti.membership_history; drop view lti.roster_changes")
         connection.execute("alter table lti.int_lti__membership_events drop column begins_stretch")
     made(copy, select=OF_THEN)

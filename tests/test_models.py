@@ -40,8 +40,16 @@ from models.raw_tables import (
 )
 
 AS_OF = moment("11-21")
-TABLES = ("active_learners", "course_staffing", "courses", "sync_freshness")
-VIEWS = ("active_learners_daily", "current_memberships", "membership_history", "roster_changes")
+TABLES = ("sync_freshness",)
+VIEWS = (
+    "active_learners",
+    "active_learners_daily",
+    "course_staffing",
+    "courses",
+    "current_memberships",
+    "membership_history",
+    "roster_changes",
+)
 MARTS = TABLES + VIEWS
 COUNTS = (
     "active_learners",
@@ -447,7 +455,7 @@ def test_every_model_describes_the_columns_that_it_has(query: Query) -> None:
 
 def test_the_models_land_in_the_schema_that_was_asked_for(query: Query) -> None:
     """The schema is exactly `lti`, and holds the marts as tables."""
-    found = query("select distinct schema_name from duckdb_tables() where table_name = 'active_learners'")
+    found = query("select distinct schema_name from duckdb_views() where view_name = 'active_learners'")
 
     assert found == [("lti",)]
 

@@ -152,11 +152,11 @@ BARE_MARTS = """
     AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid, 'pg_class') IS NULL)
 """
 
-# The columns of those marts that are tables, with their types; a view's are those of what it looks at.
-TABLES_OF_MARTS = """
+# The columns of the marts, with their types.
+COLUMNS_OF_MARTS = """
     SELECT c.relname || '.' || a.attname, format_type(a.atttypid, a.atttypmod)
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    WHERE c.relnamespace = 'lti'::regnamespace AND c.relkind = 'r' AND c.relname = ANY (%s)
+    WHERE c.relnamespace = 'lti'::regnamespace AND c.relname = ANY (%s)
 """
 
 
@@ -512,9 +512,7 @@ def test_kept_rosters_built_on_in_postgres_are_those_built_anew(
     assert first != on
     assert on == made(full_refresh=True)
     assert 0 < due[0][0] < known[0]
-    marts = postgres.sql(database, TABLES_OF_MARTS, list(MODELS))
-    assert len(marts) > 10
-    assert {name: kind for name, kind in marts if kind != declared()[name]} == {}
+    assert dict(postgres.sql(database, COLUMNS_OF_MARTS, list(campus.MARTS))) == declared()
 
 
 def declared() -> dict[str, str]:
@@ -526,6 +524,36 @@ def declared() -> dict[str, str]:
         for model in document.get("models", ())
         for column in model["columns"]
     }
+
+
+def test_a_build_takes_neither_grants_nor_views_of_somebodys_own_away(
+    postgres: Server, database: str, tmp_path: Path
+) -> None:
+    """Of whichever mart: none is another table than the night before."""
+    path = campus.write(tmp_path / "rosters.duckdb", courses=10, members=12)
+    campus.copy(path, postgres.url(database))
+    network = {"host": "127.0.0.1", "port": postgres.port, "user": USER, "password": PASSWORD}
+    server = Warehouse(adapter="postgres", **network, database=database)
+    as_of = datetime(2026, 11, 21, tzinfo=UTC)
+    build(server, work_dir=tmp_path, as_of=as_of)
+    for mart in campus.MARTS:
+        postgres.sql(database, f"create view public.my_{mart} as select * from lti.{mart}")
+        postgres.sql(database, f"grant select on lti.{mart} to pg_monitor")
+    before = postgres.sql(database, "select max(last_complete_at) from public.my_courses")
+
+    campus.change(path, one_in=5, members=12)
+    campus.load(path, postgres.url(database))
+    build(server, work_dir=tmp_path, as_of=as_of)
+
+    assert postgres.sql(database, "select max(last_complete_at) from public.my_courses") > before
+    for mart in campus.MARTS:
+        theirs, ours = (
+            ordered(postgres.sql(database, f"select * from {name}"))
+            for name in (f"public.my_{mart}", f"lti.{mart}")
+        )
+        assert theirs == ours, mart
+        granted = "select has_table_privilege('pg_monitor', %s, 'select')"
+        assert postgres.sql(database, granted, f"lti.{mart}") == [(True,)], mart
 
 
 def test_a_build_that_fails_takes_no_mart_away(postgres: Server, database: str, tmp_path: Path) -> None:
@@ -575,18 +603,23 @@ def test_a_view_of_an_analysts_project_follows_the_table_below(
     build(server, work_dir=tmp_path)
     project = tmp_path / "project"
     (project / "models").mkdir(parents=True)
-    (project / "models" / "titles.sql").write_text("select title from {{ ref('lti_rosters', 'courses') }}")
+    (project / "models" / "sizes.sql").write_text(
+        "select members from {{ ref('lti_rosters', 'int_lti__course_counts') }}"
+    )
     (project / "dbt_project.yml").write_text("name: mine\nversion: 1.0.0\nprofile: lti_rosters\n")
     (project / "dbt_packages").mkdir()
     (project / "dbt_packages" / "lti_rosters").symlink_to(PROJECT)
-    command = arguments(tmp_path / "dbt", {}, ["courses", "titles"])
+    command = [*arguments(tmp_path / "dbt", {}, ["int_lti__course_counts", "sizes"]), "--full-refresh"]
     command[command.index("--project-dir") + 1] = str(project)
 
     for _ in range(2):
         made = run_dbt(command, server, tmp_path / "dbt")
 
-    assert {model.name: model.status for model in made.models} == {"courses": "success", "titles": "success"}
-    (count,) = postgres.sql(database, "select count(*) from titles")
+    assert {model.name: model.status for model in made.models} == {
+        "int_lti__course_counts": "success",
+        "sizes": "success",
+    }
+    (count,) = postgres.sql(database, "select count(*) from sizes")
     assert count[0] > 0
 
 

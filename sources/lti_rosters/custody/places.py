@@ -59,7 +59,7 @@ def counted(session: Session, found: Iterable[Place], condition: str = "", *para
 
 def forget_models(session: Session) -> list[Place]:
     """Delete every row of the models that was made of members: the next build makes all of them anew."""
-    made = [each for each in places(session, MODELS) if each.columns & {"user_id", "built_in", "mark"}]
+    made = [each for each in places(session, MODELS) if each.columns & {"user_id", "build_number", "mark"}]
     for each in made:
         session.execute(f"DELETE FROM {each.name}")  # noqa: S608 - a name
     return made

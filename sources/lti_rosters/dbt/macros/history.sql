@@ -1,7 +1,7 @@
 {#
   The history is kept by course. int_lti__history_rosters knows which rosters each course's history was made from;
   when they are not those of the raw tables any more, the course's rows are forgotten and made anew, marked with
-  the build that did it (`built_in`). Every other table of the history carries that mark: a course whose mark is
+  the build that did it (`build_number`). Every other table of the history carries that mark: a course whose mark is
   not the rosters' is forgotten and made anew there, too. So it does not matter in which order rosters were
   committed, or which tables a build that broke off had reached.
 
@@ -11,14 +11,24 @@
   sync (macros/indexes.sql), of the events by course.
 #}
 
-{# Count it up when a table of the history gets another column or meaning: every course is then made anew. #}
+{# Count it up when a table of the history gets another column or meaning, up to 8: every course is then made anew. #}
 {% macro history_layout() %}{{ return('1') }}{% endmacro %}
 
 
-{# The mark of this build, short, for every row of the history bears one; the latest is the greatest. #}
-{% macro built_in() %}
+{#
+  The number of this build, as every row of the history bears it: the layout, and the moment to the microsecond at which
+  the build began. The latest is the greatest. Engines that know the least and the greatest of a stretch of rows pass
+  over those of other builds.
+#}
+{% macro build_number() %}
   {%- set started = run_started_at.astimezone(modules.pytz.utc).strftime('%y%m%d%H%M%S%f') -%}
-  {{ return("'" ~ lti_rosters.history_layout() ~ '/' ~ started ~ '/' ~ invocation_id[:8] ~ "'") }}
+  {{ return('cast(' ~ lti_rosters.history_layout() ~ started ~ ' as ' ~ dbt.type_bigint() ~ ')') }}
+{% endmacro %}
+
+{# The condition that the *number* is not of a build of this layout. #}
+{% macro is_other_layout(number) %}
+  {%- set layout = lti_rosters.history_layout() -%}
+  {{ return(number ~ ' not between ' ~ layout ~ '0' * 18 ~ ' and ' ~ layout ~ '9' * 18) }}
 {% endmacro %}
 
 
@@ -30,21 +40,30 @@
 {% if lti_rosters.is_kept() %}
 {%- set due %}
 select coalesce(known.context_key, syncs.context_key) as context_key
-from {{ this }} as known
+from (
+    select
+        context_key,
+        {{ lti_rosters.folded_marks(lti_rosters.row_mark(['sync_id', 'member_count'])) }} as mark,
+        min(build_number) as first_build,
+        max(build_number) as last_build
+    from {{ this }}
+    group by context_key
+) as known
 full outer join (
     select
-        sync_id,
         context_key,
-        member_count
+        {{ lti_rosters.folded_marks(lti_rosters.row_mark(['sync_id', 'coalesce(member_count, -1)'])) }} as mark
     from {{ ref('int_lti__telling_syncs') }}
     where outcome = 'complete'
+    group by context_key
 ) as syncs
-    on syncs.sync_id = known.sync_id
+    on syncs.context_key = known.context_key
 where
-    known.sync_id is null
-    or syncs.sync_id is null
-    or coalesce(syncs.member_count, -1) <> known.member_count
-    or known.built_in not like '{{ lti_rosters.history_layout() }}/%'
+    known.mark is null
+    or syncs.mark is null
+    or known.mark <> syncs.mark
+    or known.first_build <> known.last_build
+    or {{ lti_rosters.is_other_layout('known.first_build') }}
 union all
 select known.context_key
 from {{ this }} as known
@@ -56,7 +75,6 @@ group by
     known.sync_id,
     known.member_count
 having count(distinct logged.user_id) = known.member_count
-{{ lti_rosters.or_written_twice() }}
 {%- endset %}
 {{ lti_rosters.wait_for_other_builds(this) }}
 {{ lti_rosters.plan_for_few_courses() }}
@@ -66,40 +84,31 @@ having count(distinct logged.user_id) = known.member_count
 {% endif %}
 {% endmacro %}
 
-{# Where builds cannot wait for one another, courses of which there are rows of two. #}
-{% macro or_written_twice() %}{{ return(adapter.dispatch('or_written_twice', 'lti_rosters')()) }}{% endmacro %}
-
-{% macro default__or_written_twice() %}
-union all
-select context_key
-from {{ this }}
-group by context_key
-having min(built_in) <> max(built_in)
-{% endmacro %}
-
-{% macro postgres__or_written_twice() %}{{ return('') }}{% endmacro %}
-
-
-{# Before any other table of the history: forgets courses that were made from other rosters. #}
-{% macro forget_outdated_courses() %}
+{#
+  Before any other table of the history: forgets courses that were made from other rosters. *first* is the condition of
+  one row of each course, so that not every row is looked at.
+#}
+{% macro forget_outdated_courses(first) %}
 {% if lti_rosters.is_kept() %}
 {%- set due %}
 select coalesce(rosters.context_key, kept.context_key) as context_key
 from (
-    select distinct
+    select
         context_key,
-        built_in
+        build_number
     from {{ ref('int_lti__history_rosters') }}
+    where roster_number = 1
 ) as rosters
 full outer join (
-    select distinct
+    select
         context_key,
-        built_in
+        build_number
     from {{ this }}
+    where {{ first }}
 ) as kept
     on
         kept.context_key = rosters.context_key
-        and kept.built_in = rosters.built_in
+        and kept.build_number = rosters.build_number
 where
     rosters.context_key is null
     or kept.context_key is null

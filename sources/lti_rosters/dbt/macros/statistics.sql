@@ -26,17 +26,17 @@
 {% endmacro %}
 
 
-{# After a table was written; *is_new*: another than before. #}
-{% macro analyze(relation, is_new) %}
-  {{ return(adapter.dispatch('analyze', 'lti_rosters')(relation, is_new)) }}
+{# After a table was written; *has_new_rows*: all of them are others than before. #}
+{% macro analyze(relation, has_new_rows) %}
+  {{ return(adapter.dispatch('analyze', 'lti_rosters')(relation, has_new_rows)) }}
 {% endmacro %}
 
-{% macro default__analyze(relation, is_new) %}{{ return('') }}{% endmacro %}
+{% macro default__analyze(relation, has_new_rows) %}{{ return('') }}{% endmacro %}
 
-{% macro postgres__analyze(relation, is_new) %}
+{% macro postgres__analyze(relation, has_new_rows) %}
   {#- A quarter of the rows that it would sample tell as well how many there are of a course. -#}
   {%- set statement = 'set local default_statistics_target = 25; analyze ' ~ relation ~ ';' -%}
-  {{ return(statement if is_new or lti_rosters.is_other_than_analyzed(relation) else '') }}
+  {{ return(statement if has_new_rows or lti_rosters.is_other_than_analyzed(relation) else '') }}
 {% endmacro %}
 
 

@@ -40,8 +40,9 @@ where load_id in (
 
 
 {#
-  Before int_lti__telling_syncs: which loads there are, and which of them it was not made from. Forgets the attempts of
-  those, and those that say only that nothing has changed and are not the last any more.
+  Before int_lti__telling_syncs: which loads there are, which of them it was not made from, and the last readings, with
+  them, of what they are about. Forgets the attempts of those loads, and those that say only that nothing has changed
+  and are not the last any more.
 #}
 {% macro forget_other_loads() %}
 {% if lti_rosters.is_kept() %}
@@ -72,39 +73,63 @@ where
             or {{ lti_rosters.is_distinct('counted.mark', 'before.mark') }}
     )
 {%- endset %}
-{%- set readings %}
+{%- set added %}
 select
     context_key,
     coalesce(memberships_url, '') as memberships_url,
-    max(finished_at) as finished_at
+    finished_at
 from {{ ref('stg_lti__roster_syncs') }}
 where
     outcome in ('complete', 'unchanged')
     and load_id in (select load_id from new_loads)
+{%- endset %}
+{%- set last %}
+select
+    context_key,
+    memberships_url,
+    max(finished_at) as finished_at
+from (
+    select
+        context_key,
+        memberships_url,
+        finished_at
+    from new_readings
+    union all
+    select
+        context_key,
+        coalesce(memberships_url, '') as memberships_url,
+        finished_at
+    from {{ this }}
+    where
+        is_reading
+        -- Those that could be later.
+        and finished_at > (select min(finished_at) from new_readings)
+) as readings
 group by
     context_key,
-    coalesce(memberships_url, '')
+    memberships_url
 {%- endset %}
 {{ lti_rosters.wait_for_other_builds(this) }}
 {{ lti_rosters.temporary_table('load_marks', lti_rosters.load_marks()) }}
 {{ lti_rosters.temporary_table('new_loads', new) }}
-{{ lti_rosters.temporary_table('new_readings', readings) }}
+{{ lti_rosters.temporary_table('new_readings', added) }}
 delete from {{ this }}
 where
     outcome is null
     or load_id in (select load_id from new_loads)
     or load_id not in (select load_id from load_marks);
+{{ lti_rosters.temporary_table('last_readings', last) }}
 delete from {{ this }}
 where sync_id in (
     select unchanged.sync_id
     from {{ this }} as unchanged
-    inner join new_readings
+    inner join last_readings
         on
-            new_readings.context_key = unchanged.context_key
-            and new_readings.memberships_url = coalesce(unchanged.memberships_url, '')
+            last_readings.context_key = unchanged.context_key
+            and last_readings.memberships_url = coalesce(unchanged.memberships_url, '')
     where
         unchanged.outcome = 'unchanged'
-        and unchanged.finished_at < new_readings.finished_at
+        and unchanged.finished_at < last_readings.finished_at
 )
 {% endif %}
 {% endmacro %}

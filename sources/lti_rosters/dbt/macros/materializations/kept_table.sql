@@ -19,9 +19,9 @@ from (
 ) as made
     {%- endcall -%}
   {%- else -%}
-    {% do lti_rosters.swap_table(table, load_cached_relation(this), sql) %}
+    {% do lti_rosters.swap_table(table, load_cached_relation(this), lti_rosters.contracted(sql)) %}
   {%- endif -%}
-  {% do lti_rosters.finish_table(table, is_new=not is_kept) %}
+  {% do lti_rosters.finish_table(table, is_new=not is_kept, has_new_rows=not is_kept) %}
   {{ return({'relations': [table]}) }}
 {% endmaterialization %}
 

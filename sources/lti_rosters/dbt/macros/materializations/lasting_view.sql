@@ -9,14 +9,12 @@
 
   {% do lti_rosters.begin_model(view, pre_hooks) %}
 
-  {%- if config.get('contract').enforced -%}
-    {% do lti_rosters.assert_contract(sql) %}
-  {%- endif -%}
+  {%- set query = lti_rosters.contracted(sql) -%}
   {%- if lti_rosters.is_other_than(existing, 'view') -%}
     {% do drop_relation_if_exists(existing) %}
   {%- endif -%}
   {%- call statement('main') -%}
-    {{ lti_rosters.replace_view(view, sql) }}
+    {{ lti_rosters.replace_view(view, query) }}
   {%- endcall -%}
 
   {%- if config.get('grants') -%}

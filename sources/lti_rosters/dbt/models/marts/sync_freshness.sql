@@ -2,16 +2,14 @@ with
 
 courses as (
     select
-        courses.registration,
-        courses.context_key,
-        courses.sync_state,
-        courses.last_complete_at,
-        courses.last_attempt_at,
-        states.last_error_type
-    from {{ ref('courses') }} as courses
-    inner join {{ ref('int_lti__course_states') }} as states
-        on states.context_key = courses.context_key
-    where courses.delisted_at is null
+        registration,
+        context_key,
+        sync_state,
+        last_complete_at,
+        last_attempt_at,
+        last_error_type
+    from {{ ref('int_lti__courses') }}
+    where delisted_at is null
 ),
 
 -- A registration without a course is shown too, and so is one whose row is not in yet.

@@ -5,10 +5,10 @@ courses as (
         contexts.context_key,
         contexts.registration,
         contexts.memberships_url,
-        states.last_complete_at
+        courses.last_complete_at
     from {{ ref('stg_lti__contexts') }} as contexts
-    inner join {{ ref('int_lti__course_states') }} as states
-        on states.context_key = contexts.context_key
+    inner join {{ ref('int_lti__courses') }} as courses
+        on courses.context_key = contexts.context_key
 ),
 
 failures as (

@@ -1,6 +1,6 @@
 -- Days on which a course's active learners changed: far fewer than days, and all that is needed to tell any day.
 {%- set is_kept = lti_rosters.is_kept() %}
-{{ config(pre_hook="{{ lti_rosters.forget_outdated_courses() }}") }}
+{{ config(pre_hook="{{ lti_rosters.forget_outdated_courses('is_first_reading') }}") }}
 
 with
 
@@ -11,44 +11,29 @@ rosters as (
         rosters.context_id,
         {{ lti_rosters.utc_day('rosters.observed_at') }} as observed_on,
         rosters.role_filter,
-        rosters.member_count,
         rosters.roster_number,
-        rosters.built_in
+        rosters.build_number
     from {{ ref('int_lti__history_rosters') }} as rosters
     where
         rosters.roster_number is not null
         and {{ lti_rosters.is_forgotten('rosters', is_kept) }}
 ),
 
-ready_courses as (
-    select distinct
-        context_key,
-        built_in
-    from {{ ref('int_lti__membership_events') }}
-    {%- if is_kept %}
-    where context_key in (select context_key from rosters)
-    {%- endif %}
-),
-
--- A course waits until its events, if it has any, are those of these rosters.
+-- A course waits until its events are those of these rosters.
 courses as (
     select
         rosters.context_key,
         rosters.registration,
         rosters.context_id,
-        rosters.built_in
+        rosters.build_number
     from rosters
-    left join ready_courses
+    inner join {{ ref('int_lti__membership_events') }} as events
         on
-            ready_courses.context_key = rosters.context_key
-            and ready_courses.built_in = rosters.built_in
-    group by
-        rosters.context_key,
-        rosters.registration,
-        rosters.context_id,
-        rosters.built_in,
-        ready_courses.context_key
-    having max(rosters.member_count) = 0 or ready_courses.context_key is not null
+            events.context_key = rosters.context_key
+            and events.build_number = rosters.build_number
+    where
+        rosters.roster_number = 1
+        and events.user_id is null
 ),
 
 -- Who came and went on one day, or changed there and back, has done nothing.
@@ -60,7 +45,9 @@ people as (
         sum(events.active_learners_added) as added
     from {{ ref('int_lti__membership_events') }} as events
     inner join courses
-        on courses.context_key = events.context_key
+        on
+            courses.context_key = events.context_key
+            and courses.build_number = events.build_number
     where events.active_learners_added <> 0
     group by
         events.context_key,
@@ -142,7 +129,7 @@ select
     days.left_course,
     days.is_first_reading,
     days.role_filter,
-    courses.built_in
+    courses.build_number
 from days
 inner join courses
     on courses.context_key = days.context_key

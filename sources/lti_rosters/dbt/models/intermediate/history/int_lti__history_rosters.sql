@@ -74,5 +74,5 @@ select
     observed_at,
     is_whole,
     case when is_whole and recency = 1 then moment_number end as roster_number,
-    {{ lti_rosters.built_in() }} as built_in
+    {{ lti_rosters.build_number() }} as build_number
 from ranked_rosters

@@ -1,8 +1,9 @@
--- Each roster beside the one before it: who came, went or changed with it.
+-- Each roster beside the one before it: who came, went or changed with it. And of each course one row that is nobody's,
+-- which says what its events are made from without a look at all of them.
 {%- set person = 'partition by context_key, user_id order by roster_number' %}
 {%- set is_kept = lti_rosters.is_kept() %}
 {{ config(
-    pre_hook="{{ lti_rosters.forget_outdated_courses() }}",
+    pre_hook="{{ lti_rosters.forget_outdated_courses('user_id is null') }}",
     indexes=lti_rosters.index_on('context_key')
 ) }}
 
@@ -16,7 +17,7 @@ rosters as (
         rosters.context_id,
         rosters.observed_at,
         rosters.roster_number,
-        rosters.built_in
+        rosters.build_number
     from {{ ref('int_lti__history_rosters') }} as rosters
     where
         rosters.roster_number is not null
@@ -166,9 +167,29 @@ select
         order by events.roster_number
         rows between 1 following and unbounded following
     ) as stretch_ended_at,
-    rosters.built_in
+    rosters.build_number
 from events
 inner join rosters
     on
         rosters.context_key = events.context_key
         and rosters.roster_number = events.roster_number
+union all
+select
+    context_key,
+    registration,
+    context_id,
+    cast(null as {{ dbt.type_string() }}) as user_id,
+    observed_at,
+    true as is_first_reading,
+    cast(null as {{ dbt.type_string() }}) as presence_change,
+    false as is_status_changed,
+    false as is_role_changed,
+    0 as active_learners_added,
+    false as begins_stretch,
+    cast(null as {{ dbt.type_string() }}) as status,
+    cast(null as {{ dbt.type_string() }}) as primary_role,
+    false as is_active_learner,
+    cast(null as {{ lti_rosters.type_timestamptz() }}) as stretch_ended_at,
+    build_number
+from rosters
+where roster_number = 1

@@ -1,23 +1,69 @@
 {#
-  A table that is made anew and put in the old one's place, as by dbt's own `table`, in half the time where rows are
-  few: dbt renames and drops by way of macros of which each call costs as much as the statement itself.
+  A table whose rows are all made anew. On DuckDB another takes its place. On PostgreSQL the rows are replaced where it
+  stands, as long as it has the same columns: with a table that is swapped, as by dbt's own `table`, go the views that
+  look at it, those of this project until the build comes to them, and those of somebody's own for good.
 #}
-{% materialization swapped_table, default %}
+{% materialization renewed_table, default %}
   {%- set table = this.incorporate(type='table') -%}
+  {%- set existing = load_cached_relation(this) -%}
 
   {% do lti_rosters.begin_model(table, pre_hooks) %}
-  {% do lti_rosters.swap_table(table, load_cached_relation(this), sql) %}
-  {% do lti_rosters.finish_table(table, is_new=true) %}
+  {%- set query = lti_rosters.contracted(sql) -%}
+  {%- set is_new = existing is none or not existing.is_table or not lti_rosters.can_be_refilled(existing, query) -%}
+  {%- if is_new -%}
+    {% do lti_rosters.swap_table(table, existing, query) %}
+  {%- else -%}
+    {% do lti_rosters.refill_table(table, query) %}
+  {%- endif -%}
+  {% do lti_rosters.finish_table(table, is_new, has_new_rows=true) %}
   {{ return({'relations': [table]}) }}
 {% endmaterialization %}
 
 
+{# Whether the rows of *query* can stand in the table *existing*, in place of its own: they have its columns. #}
+{% macro can_be_refilled(existing, query) %}
+  {{ return(adapter.dispatch('can_be_refilled', 'lti_rosters')(existing, query)) }}
+{% endmacro %}
+
+{% macro default__can_be_refilled(existing, query) %}{{ return(false) }}{% endmacro %}
+
+{% macro postgres__can_be_refilled(existing, query) %}
+  {%- set columns = [] -%}
+  {%- for rows in ('select * from ' ~ existing, query) -%}
+    {%- set found = {} -%}
+    {%- for column in adapter.get_column_schema_from_query('select * from (\n' ~ rows ~ '\n) as rows limit 0') -%}
+      {%- do found.update({column.name: column.dtype}) -%}
+    {%- endfor -%}
+    {%- do columns.append(found) -%}
+  {%- endfor -%}
+  {{ return(columns[0] == columns[1]) }}
+{% endmacro %}
+
+{% macro redshift__can_be_refilled(existing, query) %}{{ return(false) }}{% endmacro %}
+
+
+{#
+  Puts the rows of *query* in place of those of *table*: others see the old ones until the end. They are made apart, which
+  PostgreSQL does with several processes; what is inserted it makes with one.
+#}
+{% macro refill_table(table, query) %}
+  {%- set columns = model.columns.keys() | join(', ') -%}
+  {%- call statement() -%}
+{{ lti_rosters.wait_for_other_builds(table) }}
+create temporary table made on commit drop as
+{{ query }}
+  {%- endcall -%}
+  {%- call statement('main') -%}
+delete from {{ table }};
+insert into {{ table }} ({{ columns }})
+select {{ columns }}
+from made
+  {%- endcall -%}
+{% endmacro %}
+
+
 {# Makes *table* of *query*, in place of *existing*, if there is such a table or view. #}
 {% macro swap_table(table, existing, query) %}
-  {%- if config.get('contract').enforced -%}
-    {% do lti_rosters.assert_contract(query) %}
-    {%- set query = 'select ' ~ lti_rosters.documented_columns() ~ ' from (\n' ~ query ~ '\n) as made' -%}
-  {%- endif -%}
   {%- if lti_rosters.is_other_than(existing, 'table') -%}
     {% do drop_relation_if_exists(existing) %}
   {%- endif -%}
@@ -32,10 +78,7 @@ create or replace table {{ table }} as (
   {%- endcall -%}
 {% endmacro %}
 
-{#
-  Beside the old one, which is there for others until the end. Views that look at the old one go with it, as they do
-  with dbt's own `table`: those of the build follow in it.
-#}
+{# Beside the old one, which is there for others until the end. #}
 {% macro postgres__swap_table(table, query) %}
   {%- set next = make_intermediate_relation(table) -%}
   {%- call statement('main') -%}
@@ -62,6 +105,16 @@ alter table {{ next }} rename to {{ table.include(database=false, schema=false) 
 {% endmacro %}
 
 
+{# *query* with the columns of the model's contract, where it is enforced, in its order and of its types. #}
+{% macro contracted(query) %}
+  {%- if not config.get('contract').enforced -%}
+    {{ return(query) }}
+  {%- endif -%}
+  {% do lti_rosters.assert_contract(query) %}
+  {{ return('select ' ~ lti_rosters.documented_columns() ~ ' from (\n' ~ query ~ '\n) as made') }}
+{% endmacro %}
+
+
 {#
   Raises unless *query* has the columns of the model's contract, of its types: both are asked at once, and one by one, as
   dbt does it and tells what is wrong, only where they differ.
@@ -77,7 +130,8 @@ alter table {{ next }} rename to {{ table.include(database=false, schema=false) 
     {%- do made.update({column.name: column.dtype}) -%}
   {%- endfor -%}
   {%- set documented = dict(zip(names, both[-(names | length) :] | map(attribute='dtype'))) -%}
-  {%- if made != documented -%}
+  {#- A name that stands twice is there once in `made`. -#}
+  {%- if made != documented or both | length != 2 * names | length -%}
     {{ get_assert_columns_equivalent(query) }}
   {%- endif -%}
 {% endmacro %}
@@ -94,13 +148,16 @@ alter table {{ next }} rename to {{ table.include(database=false, schema=false) 
 {% endmacro %}
 
 
-{# What is to be done once the rows of *table* are there. *is_new*: whether it is another table than before. #}
-{% macro finish_table(table, is_new) %}
+{#
+  What is to be done once the rows of *table* are there. *is_new*: whether it is another table than before;
+  *has_new_rows*: whether all its rows are others.
+#}
+{% macro finish_table(table, is_new, has_new_rows) %}
   {%- if config.get('grants') -%}
     {% do apply_grants(table, config.get('grants'), should_revoke=should_revoke(table, full_refresh_mode=is_new)) %}
   {%- endif -%}
   {% do lti_rosters.describe(table) %}
-  {%- set statistics = lti_rosters.analyze(table, is_new) -%}
+  {%- set statistics = lti_rosters.analyze(table, has_new_rows) -%}
   {%- if post_hooks -%}{{ run_hooks(post_hooks, inside_transaction=True) }}{%- endif -%}
   {{ adapter.commit() }}
   {%- if statistics -%}

@@ -1,3 +1,6 @@
+-- One table of all that is said of a course, so that what is counted is never seen beside the state of another build.
+{{ config(pre_hook="{{ lti_rosters.plan_for_few_courses() }}") }}
+
 with
 
 attempts as (
@@ -59,6 +62,10 @@ last_attempts as (
     select
         contexts.context_key,
         contexts.registration,
+        contexts.context_id,
+        contexts.label,
+        contexts.title,
+        contexts.delisted_at,
         readings.context_key is not null as is_read,
         readings.finished_at as last_complete_at,
         readings.error_type as reading_error_type,
@@ -88,6 +95,11 @@ last_attempts as (
 states as (
     select
         attempts.context_key,
+        attempts.registration,
+        attempts.context_id,
+        attempts.label,
+        attempts.title,
+        attempts.delisted_at,
         case
             when not attempts.is_read then 'never'
             when attempts.is_other_last and attempts.other_outcome in ('failed', 'unavailable', 'too_large')
@@ -114,21 +126,36 @@ states as (
 )
 
 select
-    context_key,
-    sync_state,
-    last_complete_at,
-    last_attempt_at,
-    last_error_type,
-    role_filter,
-    sees_everybody,
-    sees_everybody
-    or {{ lti_rosters.shows_every('Learner', 'filter_role', 'filter_sub_role') }} as sees_learners,
-    sees_everybody
-    or {{ lti_rosters.shows_every('Mentor', 'filter_role', 'filter_sub_role') }} as sees_mentors,
-    sees_everybody
+    states.context_key,
+    states.registration,
+    states.context_id,
+    states.label,
+    states.title,
+    states.delisted_at,
+    states.sync_state,
+    states.last_complete_at,
+    states.last_attempt_at,
+    states.last_error_type,
+    states.role_filter,
+    states.sees_everybody,
+    states.sees_everybody
+    or {{ lti_rosters.shows_every('Learner', 'states.filter_role', 'states.filter_sub_role') }} as sees_learners,
+    states.sees_everybody
+    or {{ lti_rosters.shows_every('Mentor', 'states.filter_role', 'states.filter_sub_role') }} as sees_mentors,
+    states.sees_everybody
     or coalesce(
-        filter_role = 'Instructor'
-        and (filter_sub_role is null or filter_sub_role = 'TeachingAssistant'),
+        states.filter_role = 'Instructor'
+        and (states.filter_sub_role is null or states.filter_sub_role = 'TeachingAssistant'),
         false
-    ) as sees_teaching_assistants
+    ) as sees_teaching_assistants,
+    counts.active_learners,
+    counts.active_learners_also_staff,
+    counts.inactive_learners,
+    counts.active_staff,
+    counts.teaching_assistants,
+    counts.mentors,
+    counts.members,
+    counts.unknown_roles
 from states
+left join {{ ref('int_lti__course_counts') }} as counts
+    on counts.context_key = states.context_key
