@@ -454,7 +454,7 @@ def test_every_model_describes_the_columns_that_it_has(query: Query) -> None:
 
 
 def test_the_models_land_in_the_schema_that_was_asked_for(query: Query) -> None:
-    """The schema is exactly `lti`, and holds the marts as tables."""
+    """The schema is exactly `lti`, and holds the marts."""
     found = query("select distinct schema_name from duckdb_views() where view_name = 'active_learners'")
 
     assert found == [("lti",)]
@@ -486,6 +486,8 @@ def test_no_table_stands_between_the_raw_tables_and_the_rosters(query: Query) ->
 
     assert {"stg_lti__memberships", "stg_lti__membership_roles", "stg_lti__membership_log"} < below
     assert below & kept == {"int_lti__memberships", "int_lti__roster_marks"}
+    # And it is made of no roster older than the attempts: those are taken first.
+    assert "-- depends_on: {{ ref('int_lti__telling_syncs') }}" in texts["int_lti__roster_marks"]
 
 
 def dbt(

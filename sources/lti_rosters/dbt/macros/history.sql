@@ -86,7 +86,7 @@ having count(distinct logged.user_id) = known.member_count
 
 {#
   Before any other table of the history: forgets courses that were made from other rosters. *first* is the condition of
-  one row of each course, so that not every row is looked at.
+  one row of each course, so that not all of them are grouped.
 #}
 {% macro forget_outdated_courses(first) %}
 {% if lti_rosters.is_kept() %}

@@ -119,18 +119,13 @@ where
     or load_id in (select load_id from new_loads)
     or load_id not in (select load_id from load_marks);
 {{ lti_rosters.temporary_table('last_readings', last) }}
-delete from {{ this }}
-where sync_id in (
-    select unchanged.sync_id
-    from {{ this }} as unchanged
-    inner join last_readings
-        on
-            last_readings.context_key = unchanged.context_key
-            and last_readings.memberships_url = coalesce(unchanged.memberships_url, '')
-    where
-        unchanged.outcome = 'unchanged'
-        and unchanged.finished_at < last_readings.finished_at
-)
+delete from {{ this }} as unchanged
+using last_readings
+where
+    last_readings.context_key = unchanged.context_key
+    and last_readings.memberships_url = coalesce(unchanged.memberships_url, '')
+    and last_readings.finished_at > unchanged.finished_at
+    and unchanged.outcome = 'unchanged'
 {% endif %}
 {% endmacro %}
 

@@ -1,8 +1,8 @@
 {#
   What holds for the transaction in which a model is made, on PostgreSQL.
 
-  A table is put in the old one's place under a lock that waits for every transaction that has read it, and whoever
-  comes to read waits behind it. Somebody's transaction that was left open would hold up a build, and everybody else,
+  A view, or a table that is another one, is put in the old one's place under a lock that waits for every transaction
+  that has read it, and whoever comes to read waits behind it. Somebody's transaction that was left open would hold up a build, and everybody else,
   for good: the build fails after ten minutes, and the tables stay as they were.
 
   And plans are not compiled: PostgreSQL decides by how many rows it expects, which for models over models is far too

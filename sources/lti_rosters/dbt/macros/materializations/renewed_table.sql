@@ -5,60 +5,72 @@
 #}
 {% materialization renewed_table, default %}
   {%- set table = this.incorporate(type='table') -%}
-  {%- set existing = load_cached_relation(this) -%}
 
   {% do lti_rosters.begin_model(table, pre_hooks) %}
-  {%- set query = lti_rosters.contracted(sql) -%}
-  {%- set is_new = existing is none or not existing.is_table or not lti_rosters.can_be_refilled(existing, query) -%}
-  {%- if is_new -%}
-    {% do lti_rosters.swap_table(table, existing, query) %}
-  {%- else -%}
-    {% do lti_rosters.refill_table(table, query) %}
-  {%- endif -%}
+  {%- set is_new = lti_rosters.renew_table(table, load_cached_relation(this), lti_rosters.contracted(sql)) -%}
   {% do lti_rosters.finish_table(table, is_new, has_new_rows=true) %}
   {{ return({'relations': [table]}) }}
 {% endmaterialization %}
 
 
-{# Whether the rows of *query* can stand in the table *existing*, in place of its own: they have its columns. #}
-{% macro can_be_refilled(existing, query) %}
-  {{ return(adapter.dispatch('can_be_refilled', 'lti_rosters')(existing, query)) }}
+{# Gives *table* the rows of *query*, and returns whether it is another table than *existing*, if there is one. #}
+{% macro renew_table(table, existing, query) %}
+  {{ return(adapter.dispatch('renew_table', 'lti_rosters')(table, existing, query)) }}
 {% endmacro %}
 
-{% macro default__can_be_refilled(existing, query) %}{{ return(false) }}{% endmacro %}
-
-{% macro postgres__can_be_refilled(existing, query) %}
-  {%- set columns = [] -%}
-  {%- for rows in ('select * from ' ~ existing, query) -%}
-    {%- set found = {} -%}
-    {%- for column in adapter.get_column_schema_from_query('select * from (\n' ~ rows ~ '\n) as rows limit 0') -%}
-      {%- do found.update({column.name: column.dtype}) -%}
-    {%- endfor -%}
-    {%- do columns.append(found) -%}
-  {%- endfor -%}
-  {{ return(columns[0] == columns[1]) }}
+{% macro default__renew_table(table, existing, query) %}
+  {% do lti_rosters.swap_table(table, existing, query) %}
+  {{ return(true) }}
 {% endmacro %}
-
-{% macro redshift__can_be_refilled(existing, query) %}{{ return(false) }}{% endmacro %}
-
 
 {#
-  Puts the rows of *query* in place of those of *table*: others see the old ones until the end. They are made apart, which
-  PostgreSQL does with several processes; what is inserted it makes with one.
+  The rows are made apart, which PostgreSQL does with several processes; those of an `insert` it makes with one. Others
+  see the old ones until the end.
 #}
-{% macro refill_table(table, query) %}
-  {%- set columns = model.columns.keys() | join(', ') -%}
+{% macro postgres__renew_table(table, existing, query) %}
+  {%- if existing is none or not existing.is_table or should_full_refresh() -%}
+    {{ return(lti_rosters.default__renew_table(table, existing, query)) }}
+  {%- endif -%}
+  {%- set made = 'made_' ~ table.identifier -%}
   {%- call statement() -%}
 {{ lti_rosters.wait_for_other_builds(table) }}
-create temporary table made on commit drop as
+create temporary table {{ made }} on commit drop as
 {{ query }}
   {%- endcall -%}
+  {%- set columns = lti_rosters.types_of_columns('pg_temp.' ~ made) -%}
+  {%- if columns | sort != lti_rosters.types_of_columns(table) | sort -%}
+    {{ return(lti_rosters.default__renew_table(table, existing, 'select * from pg_temp.' ~ made)) }}
+  {%- endif -%}
+  {%- set names = [] -%}
+  {%- for name, _ in columns -%}
+    {%- do names.append(adapter.quote(name)) -%}
+  {%- endfor -%}
   {%- call statement('main') -%}
 delete from {{ table }};
-insert into {{ table }} ({{ columns }})
-select {{ columns }}
-from made
+insert into {{ table }} ({{ names | join(', ') }})
+select {{ names | join(', ') }}
+from pg_temp.{{ made }}
   {%- endcall -%}
+  {{ return(false) }}
+{% endmacro %}
+
+{% macro redshift__renew_table(table, existing, query) %}
+  {{ return(lti_rosters.default__renew_table(table, existing, query)) }}
+{% endmacro %}
+
+
+{# On PostgreSQL: each column of *relation* and its type, in their order. #}
+{% macro types_of_columns(relation) %}
+  {%- set found = run_query(
+      "select attname, pg_catalog.format_type(atttypid, atttypmod) from pg_catalog.pg_attribute"
+      ~ " where attrelid = cast(" ~ dbt.string_literal(dbt.escape_single_quotes(relation | string)) ~ " as regclass)"
+      ~ " and attnum > 0 and not attisdropped order by attnum"
+  ) -%}
+  {%- set columns = [] -%}
+  {%- for row in found.rows -%}
+    {%- do columns.append((row[0], row[1])) -%}
+  {%- endfor -%}
+  {{ return(columns) }}
 {% endmacro %}
 
 

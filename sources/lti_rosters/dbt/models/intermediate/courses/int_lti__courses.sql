@@ -1,4 +1,4 @@
--- One table of all that is said of a course, so that what is counted is never seen beside the state of another build.
+-- One table of all that is said of a course, so that what is counted and the state beside it change at once.
 {{ config(pre_hook="{{ lti_rosters.plan_for_few_courses() }}") }}
 
 with
@@ -21,7 +21,7 @@ attempts as (
     from {{ ref('int_lti__course_attempts') }}
 ),
 
--- Of each course the last that was no reading.
+-- Of each course the last that was no reading, of those that could be the last of all.
 last_others as (
     select
         context_key,

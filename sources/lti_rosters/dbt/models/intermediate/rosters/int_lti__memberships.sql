@@ -1,6 +1,4 @@
 -- One statement reads every raw table of a roster, so that all are seen at one moment.
--- Built after the attempts, so that no roster is older than what is said of it.
--- depends_on: {{ ref('int_lti__telling_syncs') }}
 {{ config(
     pre_hook=["{{ lti_rosters.forget_due_courses() }}", "{{ lti_rosters.refuse_missing_tables() }}"],
     indexes=lti_rosters.index_on('context_key', 'hash')

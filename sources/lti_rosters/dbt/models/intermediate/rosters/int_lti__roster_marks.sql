@@ -1,4 +1,6 @@
 -- What each course's rows in the raw tables amount to. See macros/rosters.sql.
+-- Built after the attempts, so that no roster is older than what is said of it.
+-- depends_on: {{ ref('int_lti__telling_syncs') }}
 
 with
 
