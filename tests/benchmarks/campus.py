@@ -230,12 +230,17 @@ def differences(path: Path, url: str, mart: str) -> tuple[int, int]:
         shape = ", ".join(f"'{name}': '{kind}'" for name, kind in types)
         theirs = f"select * from read_csv('{file}', header = false, columns = {{{shape}}})"
         ours = f"select {names} from lti.{mart}"
+        # Equal rows have equal sums of hashes, in whatever order; which rows differ takes minutes to find out.
+        summed = f"select count(*), sum(hash({names})) from ({{rows}})"
+        sums = [duck.execute(summed.format(rows=rows)).fetchall()[0] for rows in (ours, theirs)]
+        if sums[0] == sums[1]:
+            return sums[0][0], 0
         counted = "select count(*) from (({one}) except all ({other}))"
         apart = sum(
             duck.execute(counted.format(one=one, other=other)).fetchall()[0][0]
             for one, other in ((ours, theirs), (theirs, ours))
         )
-        return duck.execute(f"select count(*) from ({ours})").fetchall()[0][0], apart
+        return sums[0][0], apart
 
 
 def _export(url: str, query: str, file: Path) -> None:
