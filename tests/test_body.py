@@ -183,6 +183,102 @@ def test_fast_and_tolerant_reading_agree(value: dict[str, Any]) -> None:
     assert decode(body.encode()) == json.loads(body)
 
 
+TOKENS = st.sampled_from(
+    [
+        "null",
+        "true",
+        "1",
+        "1.0",
+        "1e5",
+        "-0",
+        "18446744073709551616",
+        "1234567890123456789012",
+        '"a"',
+        '"é"',
+        '"\\u0061"',
+        '"\\/"',
+        '"\\"members\\":[]"',
+        '"members"',
+        '""',
+    ]
+)
+INNER = st.recursive(
+    TOKENS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(st.tuples(st.sampled_from(["id", "members", "x"]), inner), max_size=3).map(tuple)
+    ),
+    max_leaves=6,
+)
+PEOPLE = st.lists(
+    st.lists(st.tuples(st.sampled_from(["user_id", "status", "roles", "x"]), INNER), max_size=4).map(tuple)
+    | INNER,
+    max_size=3,
+)
+FRAME = st.lists(
+    st.tuples(st.sampled_from(["id", "context", "x"]), INNER) | st.tuples(st.just("members"), PEOPLE),
+    max_size=4,
+).map(tuple)
+
+
+def spelled(value: Any, blank: str) -> str:
+    """The JSON text of tokens, lists, and objects as tuples of pairs, with *blank* behind what separates."""
+    if isinstance(value, str):
+        return value
+    parts = [
+        f'"{each[0]}":{blank}{spelled(each[1], blank)}' if isinstance(value, tuple) else spelled(each, blank)
+        for each in value
+    ]
+    left, right = "{}" if isinstance(value, tuple) else "[]"
+    return left + f",{blank}".join(parts) + right
+
+
+def outcome(text: str) -> Any:
+    """What a body comes to: an object, or the error's words."""
+    try:
+        return decode(text.encode())
+    except MalformedError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (
+            '{"x":{"members":[{"user_id":"b"}]},"members":[{"user_id":"a","user_id":"b"}]}',
+            {"x": {"members": [{"user_id": "b"}]}, "members": [None]},
+        ),
+        (
+            '{"x":{"members":[{"user_id":"b"}]},"members": [{"user_id":"b"}]}',
+            {"x": {"members": [{"user_id": "b"}]}, "members": [{"user_id": "b"}]},
+        ),
+        ('{"id":18446744073709551616,"members":[]}', {"id": 2**64, "members": []}),
+        ('{"members":[{"user_id":18446744073709551616}]}', {"members": [{"user_id": 2**64}]}),
+        ('{"members":[{"user_id":1,"user_id":1}]}', {"members": [{"user_id": 1}]}),
+        ('{"members":[{"status":"a","status":"b"}],"x":1}', {"members": [None], "x": 1}),
+        ('{"members":[{"user_id":"a"}],"members":[{"user_id":"a"}]}', {"members": [{"user_id": "a"}]}),
+    ],
+)
+def test_members_are_compared_where_they_stand(body: str, expected: dict[str, Any]) -> None:
+    """What stands elsewhere under their name, or beside them, is not taken for them."""
+    found = decode(body.encode())
+
+    assert found == expected
+    assert json.dumps(found) == json.dumps(expected)  # 1 is not 1.0
+
+
+@given(FRAME)
+def test_layout_changes_nothing(container: tuple[tuple[str, Any], ...]) -> None:
+    """Written as tightly as we would write it or with blanks, a body says the same, doubled keys included.
+
+    The former is read by a comparison, the latter by counting keys or by the tolerant reader.
+    """
+    tight, loose = outcome(spelled(container, "")), outcome(spelled(container, " "))
+
+    assert tight == loose
+    assert json.dumps(tight) == json.dumps(loose)  # 1 is not 1.0
+
+
 @given(st.binary() | st.text(st.sampled_from('{}[]":,\\u0d8members1e9-<'), max_size=60).map(str.encode))
 def test_no_bytes_raise_anything_but_our_error(body: bytes) -> None:
     """Arbitrary bytes give an object or MalformedError."""

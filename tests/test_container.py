@@ -544,6 +544,54 @@ def test_what_is_read_can_be_stored(entries: list[dict[str, Any]]) -> None:
         assert all(json.loads(text) is not None for text in (member.extra, member.message) if text)
 
 
+FIELDS = st.sampled_from(
+    [
+        None,
+        "",
+        " ",
+        "a",
+        "Active",
+        "inactive ",
+        "Deleted",
+        3,
+        1.5,
+        True,
+        [],
+        ["Learner"],
+        ["Learner", " ", 1],
+        ["Learner", "Learner"],
+        [["Learner"]],
+        [[]],
+        {},
+        "Learner,Mentor",
+    ]
+)
+
+
+@given(st.data())
+def test_members_alike_are_read_as_each_by_itself(data: st.DataObject) -> None:
+    """A page whose members have the same fields is read field by field, and gives what one by one gives."""
+    names = data.draw(st.sets(st.sampled_from([*Member._fields[:11], "message", "ext"]), min_size=1))
+    usual = st.fixed_dictionaries(
+        {name: st.sampled_from(["a", "b", ""]) for name in names}
+        | (
+            {"roles": st.sampled_from([[], ["Learner"], ["Learner", "Mentor", "Learner"]])}
+            if "roles" in names
+            else {}
+        )
+    )
+    odd = st.fixed_dictionaries(dict.fromkeys(names, FIELDS))
+    entries = data.draw(
+        st.lists(usual, min_size=1, max_size=4) | st.lists(usual | odd, min_size=1, max_size=4)
+    )
+
+    alike = read_container({"members": entries}).members
+    alone = [read_container({"members": [entry, None]}).members for entry in entries]  # None is no member
+
+    assert alike == [member for members in alone for member in members]
+    assert all(type(member) is Member for member in alike)
+
+
 @given(st.data())
 def test_merging_a_member_with_itself_changes_nothing(data: st.DataObject) -> None:
     """Merging is idempotent, whatever the member holds, and so is merging the result again."""

@@ -1,5 +1,6 @@
 """A first load fills DuckDB's tables without a staging table, and brings the rows that a merge brings."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,11 @@ from commands import carried_out
 from lti_rosters.keys.signing import SigningKey
 from lti_rosters.reference.platform import member
 from lti_rosters.runs.destination import FINISHED, open_pipeline, own_staging
-from lti_rosters.runs.embedded import Embedded, note_unfilled
+from lti_rosters.runs.embedded import ONE_THREAD, Embedded, note_unfilled
+from lti_rosters.runs.lease import sole_reader
+from lti_rosters.runs.working import MOST_THREADS
 from lti_rosters.source import DISTINCT, lti_rosters, without_doubles
+from lti_rosters.tables.asking import opened, rows_of
 from school import School, crowd
 
 OF_MEMBERS = ("memberships", "membership_roles", "membership_log")
@@ -44,7 +48,7 @@ def filled(school: School, *, is_repeated: bool = False) -> set[str]:
         without_doubles(source)
         pipeline.extract(source)
         pipeline.normalize()
-        note_unfilled(pipeline, DISTINCT)
+        note_unfilled(pipeline, DISTINCT, 0)
         before = shutil.copytree(working, school.directory / "before")
         pipeline.load().raise_on_failed_jobs()
         pipeline.deactivate()
@@ -114,7 +118,7 @@ def test_a_table_with_a_row_is_merged_into(school: School) -> None:
 
     with school.settings():
         pipeline = open_pipeline(None, school.directory, database=school.database)
-        note_unfilled(pipeline, DISTINCT)
+        note_unfilled(pipeline, DISTINCT, 0)
         assert isinstance(pipeline.destination, Embedded)
         assert pipeline.destination.unfilled == {"membership_log"}
         pipeline.deactivate()
@@ -125,6 +129,30 @@ def test_a_table_with_a_row_is_merged_into(school: School) -> None:
         ("nil",)
     ]  # mended
     assert school.sql("SELECT COUNT(*) FROM membership_log") == [(30,)]
+
+
+@pytest.mark.parametrize(
+    ("size", "is_filled", "is_alone"),
+    [(0, False, True), (ONE_THREAD - 1, False, True), (ONE_THREAD, False, False), (0, True, False)],
+)
+def test_a_small_first_load_takes_one_thread(
+    school: School, size: int, is_filled: bool, is_alone: bool
+) -> None:
+    """From then on until the file is closed; a large load, or a merge, has those of the settings."""
+    if is_filled:
+        carried_out(school)
+    with school.settings():
+        pipeline = open_pipeline(None, school.directory, database=school.database)
+        with sole_reader(pipeline), opened(pipeline.sql_client()) as client:
+            [(before,)] = rows_of(client, "SELECT current_setting('threads')", ())
+            note_unfilled(pipeline, DISTINCT, size)
+            [(threads,)] = rows_of(client, "SELECT current_setting('threads')", ())
+        with opened(pipeline.sql_client()) as client:
+            assert list(rows_of(client, "SELECT current_setting('threads')", ())) == [(before,)]
+        pipeline.deactivate()
+
+    assert before == min(os.cpu_count() or 1, MOST_THREADS)
+    assert threads == (1 if is_alone else before)
 
 
 def test_dlt_finds_the_destination_again(school: School) -> None:

@@ -20,6 +20,7 @@ DIGITS = bytes(48 if chr(byte).isdigit() else 32 for byte in range(128)) + b" " 
 LONG_RUN = b"0" * 19
 LONG_NUMBER = re.compile(rb"[:\[,]\s*-?[0-9]{19}")
 
+MEMBERS = b'"members":'
 ESCAPE = b"\\"
 ESCAPED_LETTERS = (b"\\u005", b"\\u006", b"\\u007")  # a key could be written with these to look like another
 
@@ -72,11 +73,38 @@ def _fast(body: bytes, identifying: tuple[str, ...]) -> dict[str, Any] | None:
         container = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-    if type(container) is not dict or not _is_unambiguous(body, container, identifying):
+    if type(container) is not dict:
         return None
-    if LONG_RUN in body.translate(DIGITS) and LONG_NUMBER.search(body):
+    if ESCAPE not in body and _is_as_written(body, container):
+        return container
+    if not _is_unambiguous(body, container, identifying) or _holds_long_number(body):
         return None
     return clean(container) if ESCAPE in body and b"\\u0000" in body else container
+
+
+def _is_as_written(body: bytes, container: dict[str, Any]) -> bool:
+    """Whether the members stand in *body* just as we would write them: then no key of theirs stands twice there.
+
+    So nearly every platform writes them, and to write them and compare costs less than to count their keys. What
+    stands around them is read once more.
+    """
+    members = orjson.dumps(container.get("members"))
+    start = body.find(MEMBERS) + len(MEMBERS)
+    if start < len(MEMBERS) or not body.startswith(members, start):
+        return False
+    frame = body[:start] + b"null" + body[start + len(members) :]
+    try:
+        read = _load(frame.decode())
+    except ValueError:
+        return False
+    if type(read) is not dict or type(read.get("context")) is _Doubled or _holds_long_number(frame):
+        return False
+    # That null is the value of the container's own key: then the members are, in the body.
+    return read == {**container, "members": None}
+
+
+def _holds_long_number(body: bytes) -> bool:
+    return LONG_RUN in body.translate(DIGITS) and LONG_NUMBER.search(body) is not None
 
 
 def _is_unambiguous(body: bytes, container: dict[str, Any], identifying: tuple[str, ...]) -> bool:

@@ -1,6 +1,7 @@
 """The membership container: what one response says, read tolerantly and understood strictly (NRPS §2)."""
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ..errors import MalformedError
@@ -10,6 +11,8 @@ from .codes import shown
 from .member import Member as Member
 from .member import merge as merge
 from .member import read_members, read_names, text_or_none, whole_number
+
+message_of = attrgetter("message")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def read_container(container: dict[str, Any]) -> Page:
         members=members,
         malformed=len(entries) - len(members),
         empty_body=False,
-        has_message=any(member.message is not None for member in members),
+        has_message=any(map(message_of, members)),  # as JSON text, which is never empty
     )
 
 

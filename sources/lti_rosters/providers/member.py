@@ -1,8 +1,10 @@
 """One membership: read tolerantly, understood strictly, merged when listed twice (NRPS §2.2)."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from itertools import repeat
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ..errors import MalformedError
@@ -20,6 +22,7 @@ TEXT_FIELDS = (
     "lti11_legacy_user_id",
 )
 NAMED_FIELDS = frozenset({"user_id", "status", "roles", "message", *TEXT_FIELDS})
+PLAIN_FIELDS = NAMED_FIELDS - {"message"}
 TEXT_TYPES = frozenset({str, type(None)})
 NO_TEXT = (bool, list, dict)
 NEW = tuple.__new__
@@ -49,12 +52,60 @@ class Member(NamedTuple):
 
 def read_members(entries: list[Any]) -> list[Member]:
     """Read the members of a page in their order; those without a usable user_id are left out."""
+    alike = _alike(entries)
+    if alike is not None:
+        return alike
     seen: dict[tuple[Any, ...], tuple[str, ...]] = {}  # a page holds few different lists of roles
     return [
         member
         for entry in entries
         if isinstance(entry, dict) and (member := _member(entry, seen)) is not None
     ]
+
+
+def _alike(entries: list[Any]) -> list[Member] | None:
+    """Read a page whose members all have the same fields of the standard, with nothing odd in them.
+
+    Most pages are such. They are read field by field instead of member by member, in half the time; None leaves a
+    page to be read one by one.
+    """
+    if {*map(type, entries)} != {dict} or len({*map(len, entries)}) != 1:
+        return None
+    names = tuple(entries[0])
+    getter = _getter(names)
+    if getter is None:
+        return None
+    nothing = (None,) * len(entries)
+    try:
+        columns = dict(zip(names, zip(*map(getter, entries), strict=True), strict=True))
+        roles = _role_lists(columns.get("roles", nothing))
+    except (KeyError, TypeError):  # other fields; a list or an object among the roles
+        return None
+    people, statuses = columns["user_id"], columns.get("status", nothing)
+    texts = [columns.get(name, nothing) for name in TEXT_FIELDS]
+    if {*map(type, people)} != {str} or "" in people or any(map(str.isspace, people)):
+        return None
+    if roles is None or not all(TEXT_TYPES.issuperset(map(type, column)) for column in (statuses, *texts)):
+        return None
+    read = {status: _status(status) for status in {*statuses}}
+    filled = [[text or None for text in column] if "" in column else column for column in texts]
+    rows = zip(people, map(read.__getitem__, statuses), roles, *filled, nothing, nothing, strict=True)
+    return [*map(NEW, repeat(Member), rows)]
+
+
+@lru_cache(maxsize=256)
+def _getter(names: tuple[Any, ...]) -> Callable[[dict[str, Any]], tuple[Any, ...]] | None:
+    """How to take the fields *names* of a member; None where they are not to be read field by field."""
+    if "user_id" not in names or len(names) < 2 or not PLAIN_FIELDS.issuperset(names):
+        return None
+    return itemgetter(*names)
+
+
+def _role_lists(column: tuple[Any, ...]) -> list[tuple[str, ...]] | None:
+    types = {*map(type, column)}
+    if types == {list}:
+        return [*map(_names_of, map(tuple, column))]
+    return [()] * len(column) if types == {type(None)} else None
 
 
 def merge(first: Member, second: Member) -> Member:

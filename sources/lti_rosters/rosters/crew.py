@@ -1,19 +1,19 @@
 """The threads that read one registration: each takes the next catalogue entry, reads it, hands its syncs over."""
 
-import queue
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..catalogue.catalogue import ContextEntry
 from ..errors import Interrupted
+from .handover import Handover, Outcome
 from .linked import LinkReader
 from .reader import Reader
-from .sync import Sync
-
-Outcome = Sync | BaseException | None  # None: a crew is done
 
 GLANCE = 0.02  # seconds before one more thread joins
+HAS_CLOCKS = hasattr(
+    time, "pthread_getcpuclockid"
+)  # not on macOS, not on Windows: there all of the process counts
 BUSY = 0.5  # of a core: who reads with more than that waits little for the platform, and the next would wait for them
 
 
@@ -32,7 +32,7 @@ class Crew:
         links_of: Mapping[ContextEntry, Sequence[ContextEntry]],
         *,
         size: int,
-        syncs: "queue.Queue[Outcome]",
+        syncs: Handover,
         stop: threading.Event,
     ) -> None:
         self._reader = reader
@@ -46,7 +46,7 @@ class Crew:
         self._left = 0  # threads that have begun and not ended
         self._is_taken = False  # whether every entry is
         self._threads: list[threading.Thread] = []
-        self._worked = [0.0] * self._size  # seconds of CPU of each thread, up to its last course
+        self._clocks: list[int] = []  # of the CPU of each thread
 
     def start(self) -> None:
         """Begin to read; every crew hands over one None when it is done."""
@@ -71,13 +71,14 @@ class Crew:
 
     def _work(self, number: int) -> None:
         try:
+            if HAS_CLOCKS:
+                self._clocks.append(time.pthread_getcpuclockid(threading.get_ident()))
             if number:
                 self._wait_for_need()
             if len(self._threads) < self._size and not self._is_over():
                 self._begin_one()
             while (taken := self._take()) is not None:
                 self._read(*taken)
-                self._worked[number] = time.thread_time()
         except Interrupted:
             pass  # what is not finished writes no row (design §3)
         except BaseException as error:  # handed to the thread that waits, or it would wait for ever
@@ -90,12 +91,17 @@ class Crew:
                 self._hand_over(None)
 
     def _wait_for_need(self) -> None:
-        """Wait while those who began before keep a core busy with what they read."""
+        """Wait while those who began before keep a core busy with what they read, or the writer does."""
         while not self._is_over():
-            before, began = sum(self._worked), time.monotonic()
+            before, began = self._spent(), time.monotonic()
             self._stop.wait(GLANCE)
-            if sum(self._worked) - before < BUSY * (time.monotonic() - began):
+            if self._spent() - before < BUSY * (time.monotonic() - began):
                 return
+
+    def _spent(self) -> float:
+        """Seconds that reading took so far, and the writing of what was read: one more reader shortens neither."""
+        reading = sum(map(_seconds, self._clocks)) if HAS_CLOCKS else time.process_time()
+        return reading + self._syncs.at_work()
 
     def _is_over(self) -> bool:
         return self._is_taken or self._stop.is_set()
@@ -122,3 +128,10 @@ class Crew:
 
     def _hand_over(self, outcome: Outcome) -> None:
         self._syncs.put(outcome)
+
+
+def _seconds(clock: int) -> float:
+    try:
+        return time.clock_gettime(clock)
+    except OSError:  # its thread has ended
+        return 0.0

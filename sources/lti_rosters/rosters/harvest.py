@@ -1,6 +1,5 @@
 """One run over the rosters of all registrations: side by side, each course isolated, each with its outcome."""
 
-import queue
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -15,7 +14,8 @@ from ..tables.link_ledger import LinkKey, LinkLedger, Standing, read_links
 from ..web.pace import Pace
 from ..web.transport import MEGABYTE, Bounds, Transport
 from .claims import Claims
-from .crew import Crew, Outcome
+from .crew import Crew
+from .handover import Handover
 from .linked import LinkReader
 from .planning import Plan, no_pages, shared_urls
 from .reader import Reader
@@ -23,7 +23,7 @@ from .sync import BROKEN, Sync, now
 
 MOST_AT_ONCE = 256  # rosters of all registrations together; each has a thread and a connection
 FILES_PER_ROSTER = 3  # of what the process may open: the connection, and room for dlt and the destination
-WAITING = 8  # complete rosters that wait to be written; more threads wait with theirs
+GLANCE = 0.2  # seconds between two looks at what was read, and whether the run was asked to stop
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class Harvest:
 
     def syncs(self) -> Iterator[Sync]:
         """Yield every sync as it comes, in no order; an interrupt (*stop*) ends it early and cleanly."""
-        waiting: queue.Queue[Outcome] = queue.Queue(WAITING)
+        waiting = Handover()
         crews: list[Crew] = []
         transports: list[Transport] = []
         self._links = read_links(
@@ -66,24 +66,23 @@ class Harvest:
             self.is_cut = self._halt.is_set()
         finally:
             self._halt.set()
-            _drain(waiting, crews)
+            waiting.close()
+            for crew in crews:
+                crew.join()
             for transport in transports:
                 transport.close()
 
-    def _until_done(self, waiting: "queue.Queue[Outcome]", crews: int) -> Iterator[Sync]:
+    def _until_done(self, waiting: Handover, crews: int) -> Iterator[Sync]:
         while crews:
             if self.stop.is_set():
                 self._halt.set()
-            try:
-                outcome = waiting.get(timeout=0.2)
-            except queue.Empty:
-                continue
-            if outcome is None:
-                crews -= 1
-            elif isinstance(outcome, BaseException):
-                raise outcome
-            else:
-                yield outcome
+            for outcome in waiting.take(GLANCE):
+                if outcome is None:
+                    crews -= 1
+                elif isinstance(outcome, BaseException):
+                    raise outcome
+                else:
+                    yield outcome
 
     def delisted(self) -> Iterator[ContextFacts]:
         """Yield, after the syncs, the contexts that the whole catalogue of their registration no longer names."""
@@ -161,7 +160,7 @@ class Harvest:
             identity=self.identity,
         )
 
-    def _crew(self, plan: Plan, transport: Transport, waiting: "queue.Queue[Outcome]") -> Crew:
+    def _crew(self, plan: Plan, transport: Transport, waiting: Handover) -> Crew:
         registration, reader = plan.registration, self._reader(plan, transport)
         size = _share(registration.options.concurrency, self.made)
         links = LinkReader(reader, self._links or LinkLedger(self.ledger))
@@ -183,15 +182,3 @@ def _open_files() -> int:
         return MOST_AT_ONCE * FILES_PER_ROSTER
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return MOST_AT_ONCE * FILES_PER_ROSTER if limit == resource.RLIM_INFINITY else limit
-
-
-def _drain(waiting: "queue.Queue[Outcome]", crews: Sequence[Crew]) -> None:
-    """Let threads that wait to hand over go on, then wait for all of them."""
-    enders = [threading.Thread(target=crew.join, daemon=True) for crew in crews]
-    for ender in enders:
-        ender.start()
-    while any(ender.is_alive() for ender in enders):
-        try:
-            waiting.get(timeout=0.05)
-        except queue.Empty:
-            continue

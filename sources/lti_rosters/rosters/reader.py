@@ -292,13 +292,11 @@ class Reader:
 
     def _take_context(self, sync: Sync, reading: Reading, entry: ContextEntry) -> None:
         """What the course is called: the platform's word, else the catalogue's, else what was known."""
-        types = json.dumps(list(reading.types)) if reading.types else sync.facts.types
-        sync.facts = replace(
-            sync.facts,
-            label=reading.label or entry.label or sync.facts.label,
-            title=reading.title or entry.title or sync.facts.title,
-            types=types,
-        )
+        facts = sync.facts  # this sync's own
+        facts.label = reading.label or entry.label or facts.label
+        facts.title = reading.title or entry.title or facts.title
+        if reading.types:
+            facts.types = json.dumps(list(reading.types))
 
     def _note_duplicate(self, sync: Sync) -> None:
         sync.outcome, sync.roster, sync.is_never_read = UNCHANGED, None, False

@@ -195,17 +195,23 @@ def _take(reading: Reading, page: Page, rules: Rules) -> bool:
     take_context(reading, page)
     reading.malformed += page.malformed
     members, before = reading.members, len(reading.members)
-    doubles = 0
     counts_holders = rules.role is not None and rules.max_members is not None
-    for member in page.members:
-        known = members.get(member.user_id)
-        members[member.user_id] = member if known is None else merge(known, member)
-        doubles += known is not None
-        if counts_holders and _matches(members[member.user_id], rules.role):
-            reading.holders.add(member.user_id)
+    listed = {member.user_id: member for member in page.members}
+    doubles = 0
+    if len(listed) == len(page.members) and members.keys().isdisjoint(listed):
+        members.update(listed)
+    else:
+        for member in page.members:
+            known = members.get(member.user_id)
+            members[member.user_id] = member if known is None else merge(known, member)
+            doubles += known is not None
+    if counts_holders:
+        reading.holders.update(user_id for user_id in listed if _matches(members[user_id], rules.role))
     brought = len(members) - before
     reading.doubles += doubles
-    if doubles and before and doubles > _doubles_within(page):
+    if (
+        doubles and before and doubles > len(page.members) - len(listed)
+    ):  # else several enrolments of one person
         reading.is_unstable = True
     _check_size(len(reading.holders) if counts_holders else len(members), rules)
     return brought > 0
@@ -217,11 +223,6 @@ def _check_size(members: int, rules: Rules) -> None:
         raise TooLargeError(
             f"the roster has more than {rules.max_members} members.", remedy="Raise max_members to read it."
         )
-
-
-def _doubles_within(page: Page) -> int:
-    """How many of a page's members repeat one of the same page (several enrolments of one person)."""
-    return len(page.members) - len({member.user_id for member in page.members})
 
 
 def take_empty_body(reading: Reading, rules: Rules) -> None:
@@ -275,7 +276,7 @@ def _roster(
     present = {member.user_id for member in on_it}
     seen, others = _split(previous.members(), rules.role) if rules.role else (None, [])
     before = previous.people() if seen is None else frozenset(hash(member.user_id) for member in seen)
-    now = {hash(user_id) for user_id in present}
+    now = {*map(hash, present)}
     departures = len(before - now)
     if departures and (holds_back or departures <= reading.malformed):
         held_back = previous.members() if seen is None else seen

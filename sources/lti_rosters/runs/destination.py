@@ -24,7 +24,7 @@ from .failures import cause, failed, is_final
 from .lease import drop_staging, sole_reader, sole_writer
 from .models import Warehouse
 from .outdated import OutdatedError, check, note
-from .working import begin_anew, clear, duckdb_bounds, staging_id, write_private
+from .working import begin_anew, clear, duckdb_bounds, staging_id, waiting, write_private
 
 PIPELINE = "lti_rosters"
 DATASET = "lti_raw"
@@ -205,7 +205,7 @@ def _finish(pipeline: dlt.Pipeline, on_wait: Callable[[], None]) -> LoadInfo:
         if _is_duckdb(pipeline):
             drop_staging(pipeline)
             begin_anew(Path(pipeline.working_dir))
-            note_unfilled(pipeline, DISTINCT)
+            note_unfilled(pipeline, DISTINCT, waiting(Path(pipeline.working_dir)))
         # One merge at a time in DuckDB: it uses every core for each, and together they take its memory many times.
         info = pipeline.load(workers=1) if _is_duckdb(pipeline) else pipeline.load()
         drop_staging(pipeline)

@@ -17,6 +17,10 @@ from ..tables.asking import opened, rows_of
 if TYPE_CHECKING:
     from .filling import FillingClient
 
+# Bytes of a first load's files up to which DuckDB is quicker by itself: it fills from one file at a time, and what
+# a second thread could compress meanwhile is less than the two cost each other. At five times that it is not.
+ONE_THREAD = 20_000_000
+
 
 @configspec
 class Located(DuckDbClientConfiguration):
@@ -70,8 +74,8 @@ class Embedded(dlt.destinations.duckdb):
         return client
 
 
-def note_unfilled(pipeline: dlt.Pipeline, tables: Collection[str]) -> None:
-    """Have the next load of *pipeline* fill those of *tables* directly that hold no row now.
+def note_unfilled(pipeline: dlt.Pipeline, tables: Collection[str], size: int) -> None:
+    """Have the next load of *pipeline*, of *size* bytes, fill those of *tables* directly that hold no row now.
 
     To be called while nobody else writes, for tables of which a load holds no key twice. Of a package that was
     begun some rows are there already, so that it is merged, which leaves no doubles.
@@ -80,4 +84,6 @@ def note_unfilled(pipeline: dlt.Pipeline, tables: Collection[str]) -> None:
         with opened(pipeline.sql_client()) as client:
             one = "SELECT 1 FROM {table} LIMIT 1"
             held = {name for name in tables if any(rows_of(client, one, (), table=name))}
+            if not held and size < ONE_THREAD:
+                client.execute_sql("SET threads = 1")  # until the file is closed, after the load
         pipeline.destination.unfilled = frozenset(tables) - held

@@ -67,7 +67,8 @@ class Journal:
         """Count *sync*."""
         tally = self.tallies.setdefault(sync.facts.registration, Tally())
         counts = tally.counts
-        counts.update({name: getattr(sync.effort, name) for name in EFFORT})
+        for name in EFFORT:
+            counts[name] += getattr(sync.effort, name)
         if sync.is_link:
             counts[LINKS] += sync.outcome in READ
             self._warn_of_link(sync)

@@ -140,6 +140,12 @@ def begin_anew(folder: Path) -> None:
             (package / APPLIED).replace(package / UPDATES)  # without it no staging table would be made
 
 
+def waiting(folder: Path) -> int:
+    """Bytes of the rows that wait in *folder* to be loaded."""
+    packages = _folders(folder / NORMALIZED)
+    return sum(path.stat().st_size for package in packages for path in (package / "new_jobs").iterdir())
+
+
 def clear(folder: Path) -> None:
     """Delete the rows of packages that are done with, errors that may quote rows, and all but the last."""
     (folder / "trace.pickle").unlink(missing_ok=True)

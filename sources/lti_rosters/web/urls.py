@@ -27,6 +27,7 @@ ENCODED_OBJECT = re.compile(r"eyJ[\w-]+\.[\w-]+\.")  # a JWT: a secret under wha
 NESTING = 3  # how deep a URL within a parameter of a URL is looked into
 
 _PLAIN = re.compile(r"https://[a-z0-9][a-z0-9.-]*(:\d{1,4})?(/[!-\[\]-~]*)?")  # nearly all URLs
+_MORE = re.compile("[@?#;]")  # what is before none of these is scheme, host and path
 _AUTHORITY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)?//([^/?#]*)")
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff\\]")
 _HOST = re.compile(r"[^\s%/?#@:\[\]\u3002\uff0e\uff61]+|[0-9A-Fa-f:.]+")  # no dot but the plain one
@@ -116,7 +117,7 @@ def without_secrets(url: str) -> str:
 
     What stays is byte for byte as it was. Never raises, whatever the text.
     """
-    return _without_secrets(url, NESTING)
+    return url if _MORE.search(url) is None else _without_secrets(url, NESTING)
 
 
 def carries_secret(url: str) -> bool:

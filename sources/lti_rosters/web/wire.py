@@ -123,7 +123,7 @@ class _Stream(httpcore.NetworkStream):
         if self._socket is None:
             return self._stream.read(max_bytes, timeout)
         try:
-            self._socket.settimeout(timeout)
+            _bound(self._socket, timeout)
             return self._socket.recv(max_bytes)
         except TimeoutError as error:
             raise httpcore.ReadTimeout(str(error)) from error
@@ -135,8 +135,10 @@ class _Stream(httpcore.NetworkStream):
             self._stream.write(buffer, timeout)
             return
         try:
-            self._socket.settimeout(timeout)
-            self._socket.sendall(buffer)
+            sent = _sent(self._socket, buffer)
+            if sent < len(buffer):
+                _bound(self._socket, timeout)
+                self._socket.sendall(buffer[sent:])
         except TimeoutError as error:
             raise httpcore.WriteTimeout(str(error)) from error
         except OSError as error:
@@ -155,3 +157,18 @@ class _Stream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
+
+
+def _bound(plain: socket.socket, timeout: float | None) -> None:
+    """Set the timeout of a socket, unless it has that: to set it asks the system, twice for each request."""
+    if plain.gettimeout() != timeout:
+        plain.settimeout(timeout)
+
+
+def _sent(plain: socket.socket, buffer: bytes) -> int:
+    """Send what goes out at once, under the bound that reading sets as well: nearly always that is all of it."""
+    _bound(plain, SLICE)
+    try:
+        return plain.send(buffer)
+    except TimeoutError:
+        return 0

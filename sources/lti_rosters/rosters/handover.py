@@ -1,0 +1,74 @@
+"""From the threads that read to the one that writes: rosters are handed over by the handful, not one by one."""
+
+import threading
+import time
+
+from .sync import READ, Sync
+
+Outcome = Sync | BaseException | None  # None: a crew is done
+
+# Of two threads that both have work one runs at a time, and to wake the other costs more than the reading of a small
+# course: so the writer sleeps until there is enough to do, or for a moment.
+ENOUGH = 2_000  # members that wait, each roster counted as one more
+MOST = 2 * ENOUGH  # that wait before those who read wait, too
+FEWEST = 8  # rosters that may wait, whatever their size
+
+
+class Handover:
+    """Holds back what was read until it is taken, all of it at once; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Outcome] = []
+        self._size = 0
+        self._is_urgent = False
+        self._is_closed = False
+        self._at_work = 0.0  # seconds between what was taken and the next taking
+        self._since: float | None = None  # when that began which is not over
+        lock = threading.Lock()
+        self._due = threading.Condition(lock)
+        self._room = threading.Condition(lock)
+
+    def put(self, outcome: Outcome) -> None:
+        """Add *outcome*; waits while too much waits already. After `close` it is dropped."""
+        with self._room:
+            while self._size >= MOST and len(self._waiting) >= FEWEST and not self._is_closed:
+                self._room.wait()
+            if self._is_closed:
+                return
+            self._waiting.append(outcome)
+            if isinstance(outcome, Sync) and outcome.outcome in READ:
+                self._size += 1 + (len(outcome.roster.rows) if outcome.roster else 0)
+            else:  # the end, or what may have to end all
+                self._is_urgent = True
+            if self._is_due():
+                self._due.notify()
+
+    def take(self, seconds: float) -> list[Outcome]:
+        """Return what waits once it is enough or urgent, or after *seconds*: in the order in which it was put."""
+        with self._due:
+            self._at_work, self._since = self._seconds_at_work(), None
+            if not self._is_due():
+                self._due.wait(seconds)
+            taken, self._waiting = self._waiting, []
+            self._size, self._is_urgent = 0, False
+            self._since = time.monotonic()
+            self._room.notify_all()
+            return taken
+
+    def at_work(self) -> float:
+        """Seconds for which whoever takes was at work with it, up to now, rather than waiting for more."""
+        with self._due:
+            return self._seconds_at_work()
+
+    def close(self) -> None:
+        """Drop what waits and whatever is still put: nobody takes it any more."""
+        with self._room:
+            self._is_closed = True
+            self._waiting.clear()
+            self._room.notify_all()
+
+    def _is_due(self) -> bool:
+        return self._is_urgent or self._size >= ENOUGH
+
+    def _seconds_at_work(self) -> float:
+        return self._at_work + (0.0 if self._since is None else time.monotonic() - self._since)
