@@ -79,7 +79,7 @@ def stream_members(
     with ExitStack() as stack:
         reader = harvest.reader(plan, stack)
         for page, context_id in stream(reader, plan.entries[0], link):
-            yield member_table(registration, context_id, on_roster(page.members, reader.rules().role))
+            yield member_table(registration, context_id, on_roster(page.members, reader.rules.role))
 
 
 def _harvest(

@@ -24,6 +24,8 @@ from .run import models, run
 def main() -> NoReturn:
     """Run the command line; the exit status is that of design §6."""
     collect_rarely()  # before dlt is imported: no module of it is garbage
+    # The command line of httpx is not ours: to import it, where it can be, takes as long as the rest of httpx.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     os.umask(0o077)  # what is written holds students' records: it is its owner's
     # Before dlt is imported: no telemetry, and Ctrl-C is ours, so that what is complete is still loaded.
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")

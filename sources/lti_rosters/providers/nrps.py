@@ -33,7 +33,7 @@ def pages(
     an end is the reader's to guard. Raises what `Transport.exchange` raises, RefusedError, NotFoundError,
     TooLargeError and MalformedError.
     """
-    following: str | None = with_parameters(url, parameters or {})
+    following: str | None = with_parameters(url, parameters) if parameters else url
     while following is not None:
         answer = _read(connection, following, effort)
         links = read_links(answer.headers.get_list("link"), answer.url)

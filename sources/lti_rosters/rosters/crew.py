@@ -110,7 +110,7 @@ class Crew:
         """Read a course, then its resource links, each handed over as soon as it is read."""
         course = self._reader.read(index, entry)
         self._hand_over(course)
-        for link in self._links_of.get(entry, ()):
+        for link in self._links_of.get(entry, ()) if self._links_of else ():
             if self._stop.is_set():
                 return
             self._hand_over(self._links.read(link, course))

@@ -94,7 +94,7 @@ class LinkReader:
             sync.http_status, sync.exit_status = course.http_status, course.exit_status
             sync.error = f"not asked: its course could not be read. {course.error}"
             return
-        rules = self.reader.rules()
+        rules = self.reader.rules
         messages: set[bool] = set()
 
         def told(context_id: str | None) -> None:

@@ -30,13 +30,15 @@ class Plan:
     is_whole: bool = True  # whether the entries are the whole catalogue of the registration
     faults: tuple[str, ...] = ()  # rows of the catalogue that could not be read
     failure: LtiRostersError | None = None
-    links: Mapping[ContextEntry, Sequence[ContextEntry]] = field(default_factory=dict)  # of each entry
+    links: Mapping[ContextEntry, Sequence[ContextEntry]] = field(
+        default_factory=dict
+    )  # of the entries that have some
     warnings: tuple[str, ...] = ()  # rows that are passed over
 
     @property
     def has_links(self) -> bool:
         """Whether a resource link is to be read."""
-        return any(self.links.get(entry) for entry in self.entries)
+        return bool(self.links) and any(entry in self.links for entry in self.entries)
 
     def origins(self) -> frozenset[str]:
         """Return the origins that may get the registration's token: its own, and those of its catalogue.
@@ -70,13 +72,15 @@ def _plan(registration: Registration, contexts: object, failure: LtiRostersError
     if registration.provider == "ltiaas":
         entries = [located(entry, registration.base_url) for entry in entries]
     courses = _courses(entries)
-    links = {
-        of_course[0]: [each for each in of_course if each.resource_link_id is not None and not each.is_launch]
-        for of_course in courses
-    }
+    chosen = list(dict.fromkeys(of_course[0] for of_course in courses))
+    links = {of_course[0]: asked for of_course in courses if (asked := _asked_links(of_course))}
     warnings = unused_keys(courses) if registration.provider == "ltiaas" else ()
     is_whole = catalogue.is_whole and failure is None
-    return Plan(registration, list(links), is_whole, tuple(catalogue.faults), failure, links, warnings)
+    return Plan(registration, chosen, is_whole, tuple(catalogue.faults), failure, links, warnings)
+
+
+def _asked_links(of_course: Sequence[ContextEntry]) -> list[ContextEntry]:
+    return [each for each in of_course if each.resource_link_id is not None and not each.is_launch]
 
 
 def _bug(registration: Registration, error: Exception) -> LtiRostersError:

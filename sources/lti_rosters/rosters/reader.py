@@ -77,6 +77,7 @@ class Reader:
     )  # as stored, of several entries: they tell no course from another
     identity: Identity = Identity()  # noqa: RUF009 - frozen
     clock: Callable[[], float] = time.monotonic
+    rules: Rules = field(init=False)  # what shapes and bounds every reading of this registration
     _by_url: dict[str, ContextFacts] = field(default_factory=dict)
     _silent: int = 0
     _probe_at: float = 0.0
@@ -85,6 +86,7 @@ class Reader:
         # Here, so that there is no way around it: whatever this reader is asked, it sees members as they may be.
         suppressed = self.ledger.suppressed.get(self.registration.name, ())
         self.pages = guarded(self.pages, Protector(self.identity, self.registration.name, suppressed))
+        self.rules = rules_of(self.registration, self.identity)
         # A URL that names another course now was a delisted one's before: the listed one goes first.
         for facts in sorted(self.ledger.contexts.values(), key=lambda facts: facts.delisted_at is not None):
             if facts.registration == self.registration.name and facts.memberships_url:
@@ -137,10 +139,6 @@ class Reader:
         sync.finished_at = now()
         return sync
 
-    def rules(self) -> Rules:
-        """What shapes and bounds every reading of this registration."""
-        return rules_of(self.registration, self.identity)
-
     def _is_spoken_for(self, index: int, sync: Sync) -> bool:
         """Whether an earlier entry is the context that this one fails to read: then its failure says nothing."""
         self.claims.tell(index, None)
@@ -174,7 +172,7 @@ class Reader:
         if entry.memberships_url is None:
             reason = entry.unavailable or "the launch names no roster service"
             raise NotFoundError(f"{reason}.", where=entry.where)
-        rules = self.rules()
+        rules = self.rules
 
         def told(context_id: str | None) -> None:
             if context_id is not None:
@@ -248,9 +246,11 @@ class Reader:
     def _differences_url(self, sync: Sync) -> str | None:
         """The link to use: of a sound roster, read under the same filter, and in full not too long ago."""
         options = self.registration.options
+        if not options.use_differences or self.is_full:
+            return None
         last = self.ledger.last_readings.get(sync.facts.context_key)
         in_force = self.ledger.in_force.get(sync.facts.context_key)
-        if not options.use_differences or self.is_full or last is None or last.full_at is None:
+        if last is None or last.full_at is None:
             return None
         is_due = now() - last.full_at >= timedelta(days=options.full_every)
         is_sound = in_force is not None and in_force.roster_hash is not None
@@ -259,6 +259,8 @@ class Reader:
     def _rename(self, sync: Sync, context_id: str) -> None:
         """The platform's id wins over the catalogue's (design §3, identity of a context)."""
         before = sync.facts
+        if context_id == before.context_id:
+            return
         key = context_key(self.registration.name, context_id)
         if key == before.context_key:
             return

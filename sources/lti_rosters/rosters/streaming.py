@@ -24,7 +24,7 @@ def stream(
     """Yield each page with the context id as far as it is known; raises what ends the walk early."""
     if entry.memberships_url is None:
         raise NotFoundError(f"{entry.unavailable or 'there is no roster service'}.", where=entry.where)
-    rules, reading = reader.rules(), Reading(context_id=None)
+    rules, reading = reader.rules, Reading(context_id=None)
     effort = Effort(reader.clock() + reader.registration.options.roster_timeout)
     seen: set[int] = set()  # hashes of the links followed: eight bytes and some for each page
     people, shown, fruitless, before = 0, 0, 0, frozenset[str]()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import dlt
 from dlt.common.configuration import configspec
+from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.common.destination.configuration import ParquetFormatConfiguration
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 
 from ..tables.asking import opened, rows_of
@@ -55,6 +57,12 @@ class Embedded(dlt.destinations.duckdb):
 
         return FillingClient
 
+    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
+        """What dlt is to know of DuckDB: a package's files are read here and once, so they may be a little larger."""
+        found = super()._raw_capabilities()
+        found.parquet_format = ParquetFormatConfiguration(compression="lz4")
+        return found
+
     def configuration(self, initial_config: Any, accept_partial: bool = False) -> Any:  # noqa: FBT001, FBT002 - dlt's
         """The settings for the dataset of *initial_config*, as they were when they were first asked for.
 
@@ -85,5 +93,6 @@ def note_unfilled(pipeline: dlt.Pipeline, tables: Collection[str], size: int) ->
             one = "SELECT 1 FROM {table} LIMIT 1"
             held = {name for name in tables if any(rows_of(client, one, (), table=name))}
             if not held and size < ONE_THREAD:
-                client.execute_sql("SET threads = 1")  # until the file is closed, after the load
+                # Until the file is closed, after the load. Each table is filled once, so it may be laid out at once.
+                client.execute_sql("SET threads = 1; SET checkpoint_threshold = '1KB'")
         pipeline.destination.unfilled = frozenset(tables) - held

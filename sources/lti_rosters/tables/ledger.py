@@ -87,6 +87,8 @@ SELECT registration, provider, issuer, client_id, deployment_id, identity, ident
 FROM {registrations}
 """
 
+LINK_ROW = "SELECT 1 FROM {resource_link_memberships} WHERE registration IN (%s) LIMIT 1"
+
 SUPPRESSIONS = "SELECT registration, person_mac, key_id, key_check FROM {suppressions}"
 
 
@@ -135,6 +137,7 @@ class Ledger:
     last_readings: dict[str, LastReading] = field(default_factory=dict)
     roles: frozenset[tuple[Any, ...]] = frozenset()
     registration_rows: frozenset[tuple[Any, ...]] = frozenset()
+    holds_links: bool = False  # whether a resource link of the registrations has a row
     suppressed: dict[str, set[str]] = field(default_factory=dict)  # MACs of people erased, by registration
     suppression_keys: set[SuppressionKey] = field(default_factory=set)
     _people: "dict[str, array[int]] | None" = None
@@ -154,6 +157,10 @@ class Ledger:
             if self._people is None:
                 self._people = self._fetch_people()
         return frozenset(self._people.get(context_key, ()))
+
+    def know_nobody(self) -> None:
+        """Note that nobody stands on any roster: then nobody has to be fetched."""
+        self._people = {}
 
     def members(self, context_key: str) -> list[Member]:
         """Everybody on the roster in force with every field; one query a course, for the rare need of them."""
@@ -206,6 +213,7 @@ def read_ledger(
             for row in rows_of(client, LAST_READINGS, looked_back) if looked_back else ():
                 ledger.last_readings[row[0]] = LastReading(*row[1:])
             ledger.roles = frozenset(rows_of(client, ROLES, ()))
+            ledger.holds_links = any(rows_of(client, LINK_ROW, ledger.registrations))
             _read_held(ledger, client)
     except Exception as error:
         raise unreadable(error) from error
@@ -240,18 +248,23 @@ def _read_in_force(ledger: Ledger, client: SqlClientBase[Any]) -> None:
             ledger.in_force[context_key] = InForce(
                 sync_id, roster_hash if is_sound else None, members, holders
             )
-    for table in ("memberships", "membership_roles"):
-        _doubt_half_written(ledger, client, table)
+    if not _doubt_half_written(ledger, client, "memberships"):
+        ledger.know_nobody()
+    _doubt_half_written(ledger, client, "membership_roles")
 
 
-def _doubt_half_written(ledger: Ledger, client: SqlClientBase[Any], table: str) -> None:
-    """Forget the hash of every roster whose rows are not, all of them, those of the sync in force."""
+def _doubt_half_written(ledger: Ledger, client: SqlClientBase[Any], table: str) -> bool:
+    """Forget the hash of every roster whose rows are not, all of them, those of the sync in force.
+
+    Returns whether *table* has any row.
+    """
     standing = {row[0]: row[1:] for row in rows_of(client, STANDING, ledger.registrations, table=table)}
     for context_key, known in ledger.in_force.items():
         people = known.member_count if table == "memberships" else known.role_holders
         expected = (known.sync_id, known.sync_id, people)
         if standing.get(context_key, (known.sync_id, known.sync_id, 0)) != expected:
             known.roster_hash = None
+    return bool(standing)
 
 
 def _member(row: Sequence[Any], roles: Sequence[str]) -> Member:

@@ -83,7 +83,7 @@ def read_links(ledger: Ledger, asked: Sequence[str]) -> LinkLedger:
     loads: dict[LinkKey, tuple[str, str, int]] = {}
     if not ledger.registrations:
         return links
-    for row in ledger.ask(STANDING, ledger.registrations):
+    for row in ledger.ask(STANDING, ledger.registrations) if ledger.holds_links else ():
         key = LinkKey(*row[:2])
         links.standing[key] = Standing(*row[2:4])
         loads[key] = row[4:7]

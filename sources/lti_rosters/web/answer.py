@@ -39,11 +39,12 @@ def is_throttled(answer: Answer) -> bool:
 
 def units_left(headers: Mapping[str, str]) -> float | None:
     """What Canvas's cost bucket still holds; None for a count per day (Blackboard), with its limit beside."""
-    if "x-rate-limit-limit" in headers:
+    left = headers.get("x-rate-limit-remaining")
+    if left is None or "x-rate-limit-limit" in headers:
         return None
     try:
-        return float(headers["x-rate-limit-remaining"])
-    except (KeyError, ValueError):
+        return float(left)
+    except ValueError:
         return None
 
 

@@ -23,32 +23,29 @@ NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 VALUE = re.compile(rb"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
 
 Headers = list[tuple[bytes, bytes]]
-Place = tuple[str, str, int | None]  # scheme, host and port
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What goes out: *method* and *target* to the host of *origin*, which is no more than that of its URL.
+    """What goes out: *method* and *target* to *place*, the origin of its URL; *origin* is the same, taken apart.
 
     *target* is path and query byte for byte: httpx would normalise the link that a platform wrote (RFC 8288 §3).
     *timeout* bounds every wait, *connect_timeout* that for a connection; seconds.
     """
 
     method: str
+    place: str = field(repr=False)
     origin: httpx.URL = field(repr=False)
     target: bytes = field(repr=False)
-    headers: Headers = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
     content: bytes = field(repr=False)
     connect_timeout: float
     timeout: float
 
     @property
     def head(self) -> Headers:
-        """All headers: those of the caller, the host, the length of a content."""
-        head = [(b"Host", self.origin.netloc), *self.headers]
-        if self.content:
-            head.append((b"Content-Length", b"%d" % len(self.content)))
-        return head
+        """All headers: the host, those of the caller, the length of a content. UnicodeEncodeError beyond ASCII."""
+        return _head(self.origin.netloc, self.headers, len(self.content))
 
 
 class Connections:
@@ -59,7 +56,7 @@ class Connections:
         self._backend = backend
         self._certificates = certificates
         self._certificates.set_alpn_protocols(["http/1.1"])
-        self._idle: dict[Place, list[tuple[float, httpcore.NetworkStream]]] = {}
+        self._idle: dict[str, list[tuple[float, httpcore.NetworkStream]]] = {}
         self._lock = threading.Lock()
         # The same for every page that is read with one token, which is kept no longer than the connections.
         self._lines = functools.lru_cache(maxsize=64)(_lines)
@@ -70,7 +67,7 @@ class Connections:
         The body has to be closed. Both raise httpcore's errors.
         """
         message = self._written(request)
-        place = _origin(request.origin)
+        place = request.place
         stream = self._taken(place) or self._opened(request.origin, request.connect_timeout)
         reply = Reply()
         try:
@@ -97,11 +94,11 @@ class Connections:
         """*request* as it goes out; raises httpcore.LocalProtocolError where it is none."""
         if TARGET.fullmatch(request.target) is None:
             raise httpcore.LocalProtocolError("an illegal header")
-        lines = self._lines(tuple(request.head))
+        lines = self._lines(request.origin.netloc, request.headers, len(request.content))
         method = request.method.encode("ascii")
         return b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method, request.target, lines, request.content)
 
-    def _taken(self, place: Place) -> httpcore.NetworkStream | None:
+    def _taken(self, place: str) -> httpcore.NetworkStream | None:
         """A connection that waits; None where there is none that the platform has kept as well."""
         while True:
             with self._lock:
@@ -114,7 +111,7 @@ class Connections:
                 return stream
             stream.close()
 
-    def _back(self, place: Place, stream: httpcore.NetworkStream) -> None:
+    def _back(self, place: str, stream: httpcore.NetworkStream) -> None:
         with self._lock:
             self._idle.setdefault(place, []).append((time.monotonic(), stream))
 
@@ -151,12 +148,14 @@ class Body:
             self._stream.close()
 
 
-def _origin(url: httpx.URL) -> Place:
-    return url.scheme, url.host, url.port
+def _head(host: bytes, headers: tuple[tuple[str, str], ...], size: int) -> Headers:
+    head = [(b"Host", host), *((name.encode("ascii"), value.encode("ascii")) for name, value in headers)]
+    return [*head, (b"Content-Length", b"%d" % size)] if size else head
 
 
-def _lines(head: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """The lines of *head*; raises httpcore.LocalProtocolError where one could not be sent."""
+def _lines(host: bytes, headers: tuple[tuple[str, str], ...], size: int) -> bytes:
+    """The lines of a request's headers; raises httpcore.LocalProtocolError where one could not be sent."""
+    head = _head(host, headers, size)
     if not all(NAME.fullmatch(name) and VALUE.fullmatch(value) for name, value in head):
         raise httpcore.LocalProtocolError("an illegal header")
     return b"".join([b"%s: %s\r\n" % header for header in head])

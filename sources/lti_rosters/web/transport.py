@@ -36,6 +36,7 @@ THROTTLED_BACKOFF = 1.0  # seconds, likewise, where a throttle does not say how 
 LONGEST_BACKOFF = 30.0  # seconds
 LONGEST_HOST = 80  # characters of a host's name in a message: a link may hold any number
 MEGABYTE = 1_000_000
+OWN_HEADERS = (("user-agent", http.USER_AGENT), ("accept-encoding", "gzip"))
 
 
 @dataclass(slots=True)
@@ -188,12 +189,12 @@ class Transport:
         if left <= 0:
             raise self._out_of_time()
         seconds = min(self.bounds.timeout, left)
-        headers = {"user-agent": http.USER_AGENT, "accept-encoding": "gzip", **call.headers()}
         return Request(
             call.method,
+            place,
             http.address(place),  # without userinfo, which nobody asked us to send
             http.target(url),
-            [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()],
+            (*OWN_HEADERS, *call.headers().items()),
             call.content() if call.content else b"",
             connect_timeout=min(CONNECT_TIMEOUT, seconds),
             timeout=seconds,
