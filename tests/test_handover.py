@@ -9,7 +9,7 @@ import pytest
 from lti_rosters.providers.container import Member
 from lti_rosters.rosters.handover import ENOUGH, FEWEST, MOST, Handover
 from lti_rosters.rosters.roster import Reading, Roster
-from lti_rosters.rosters.sync import COMPLETE, FAILED, Sync
+from lti_rosters.rosters.sync import COMPLETE, FAILED, UNAVAILABLE, Sync
 from lti_rosters.tables.ledger import ContextFacts
 
 LONG = 30.0  # seconds: nothing here waits that long unless it is wrong
@@ -17,10 +17,12 @@ SOON = 5.0
 SOMEBODY = (Member("u", "Active", (), *[None] * 10), "hash")
 
 
-def sync(members: int = 0, outcome: str = COMPLETE) -> Sync:
-    """A sync of a roster of so many."""
+def sync(members: int = 0, outcome: str = COMPLETE, *, stays: int | None = None) -> Sync:
+    """A sync of a roster of so many, all of whom or *stays* of whom are on it."""
     facts = ContextFacts("key", "campus", "c1", None, None, None, None, datetime.now(UTC))
-    roster = Roster(Reading(), [SOMEBODY] * members, "hash", is_unchanged=False, readings=1)
+    reading = Reading(members={f"u{number}": SOMEBODY[0] for number in range(members)})
+    rows = [SOMEBODY] * (members if stays is None else stays)
+    roster = Roster(reading, rows, "hash", is_unchanged=False, readings=1)
     return Sync(facts=facts, where="c1", outcome=outcome, roster=roster if outcome == COMPLETE else None)
 
 
@@ -32,9 +34,9 @@ def test_what_is_little_waits_for_its_moment() -> None:
         handover.put(each)
 
     began = time.monotonic()
-    assert handover.take(0.2) == put
+    assert [*handover.take(0.2)] == put
     assert 0.15 < time.monotonic() - began < SOON
-    assert handover.take(0.0) == []
+    assert not handover.take(0.0)
 
 
 @pytest.mark.parametrize(
@@ -57,24 +59,42 @@ def test_what_is_much_or_urgent_is_taken_at_once(last: Sync | BaseException | No
 
 
 @pytest.mark.parametrize(
-    ("members", "fits"),
-    [(MOST, FEWEST), (0, MOST)],
-    ids=["large rosters by their number", "small ones by their members"],
+    ("each", "fits"),
+    [
+        pytest.param(sync(MOST), FEWEST, id="large rosters, by their number"),
+        pytest.param(sync(), MOST, id="empty ones"),
+        pytest.param(sync(outcome=UNAVAILABLE), MOST, id="none"),
+        pytest.param(sync(MOST, stays=1), FEWEST, id="many members of whom few stay"),
+    ],
 )
-def test_too_much_holds_back_who_reads(members: int, fits: int) -> None:
-    """A reader waits until something is taken: what is in memory stays bounded."""
+def test_too_much_holds_back_who_reads(each: Sync, fits: int) -> None:
+    """A reader waits until something is taken: what is in memory stays bounded. The end of a crew never waits."""
     handover = Handover()
     for _ in range(fits):
-        handover.put(sync(members))
-    reader = threading.Thread(target=handover.put, args=(sync(),), daemon=True)
+        handover.put(each)
+    reader = threading.Thread(target=handover.put, args=(each,), daemon=True)
     reader.start()
     reader.join(0.2)
 
     assert reader.is_alive()
-    assert len(handover.take(0.0)) == fits
-    reader.join(SOON)
-    assert not reader.is_alive()
-    assert len(handover.take(0.0)) == 1
+    handover.put(None)
+    while reader.is_alive():
+        assert handover.take(0.0)
+        reader.join(0.1)
+
+
+@pytest.mark.parametrize(
+    ("members", "handful"), [(MOST, 1), (ENOUGH - 1, 1), (ENOUGH // 2, 2), (99, ENOUGH // 100)]
+)
+def test_a_handful_is_no_more_than_enough(members: int, handful: int) -> None:
+    """Of what waits so much is taken that there is something to do: what is taken is held, too."""
+    handover = Handover()
+    put = [sync(members) for _ in range(handful + 1)]
+    for each in put:
+        handover.put(each)
+
+    assert [*handover.take(0.0)] == put[:handful]
+    assert [*handover.take(0.0)] == put[handful:]
 
 
 def test_closing_lets_everybody_go() -> None:
@@ -89,7 +109,7 @@ def test_closing_lets_everybody_go() -> None:
 
     assert not reader.is_alive()
     handover.put(sync(MOST))
-    assert handover.take(0.0) == []
+    assert not handover.take(0.0)
 
 
 def test_it_knows_how_long_the_taker_was_at_work() -> None:

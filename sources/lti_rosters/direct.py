@@ -99,7 +99,7 @@ def _harvest(
         raise plan.failure
     entry = _entry(plan, context_id)
     plan.entries = [entry]
-    plan.links = {entry: [] if link is None else [replace(entry, resource_link_id=link)]}
+    plan.links = {} if link is None else {entry: [replace(entry, resource_link_id=link)]}
     ledger = Ledger(suppressed={registration: set(suppressed)})
     return Harvest([plan], ledger, threading.Event(), identity=settings.handling)
 

@@ -72,12 +72,11 @@ def _alike(entries: list[Any]) -> list[Member] | None:
     if {*map(type, entries)} != {dict} or len({*map(len, entries)}) != 1:
         return None
     names = tuple(entries[0])
-    getter = _getter(names)
-    if getter is None:
+    if "user_id" not in names or len(names) < 2 or not PLAIN_FIELDS.issuperset(names):
         return None
     nothing = (None,) * len(entries)
     try:
-        columns = dict(zip(names, zip(*map(getter, entries), strict=True), strict=True))
+        columns = dict(zip(names, zip(*map(_getter(names), entries), strict=True), strict=True))
         roles = _role_lists(columns.get("roles", nothing))
     except (KeyError, TypeError):  # other fields; a list or an object among the roles
         return None
@@ -94,10 +93,8 @@ def _alike(entries: list[Any]) -> list[Member] | None:
 
 
 @lru_cache(maxsize=256)
-def _getter(names: tuple[Any, ...]) -> Callable[[dict[str, Any]], tuple[Any, ...]] | None:
-    """How to take the fields *names* of a member; None where they are not to be read field by field."""
-    if "user_id" not in names or len(names) < 2 or not PLAIN_FIELDS.issuperset(names):
-        return None
+def _getter(names: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    """How to take the fields *names*, two or more, of a member."""
     return itemgetter(*names)
 
 

@@ -3,25 +3,45 @@
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from ..catalogue.catalogue import ContextEntry
 from ..errors import Interrupted
 from .handover import Handover, Outcome
 from .linked import LinkReader
 from .reader import Reader
+from .sync import BROKEN, Sync
 
 GLANCE = 0.02  # seconds before one more thread joins
-HAS_CLOCKS = hasattr(
-    time, "pthread_getcpuclockid"
-)  # not on macOS, not on Windows: there all of the process counts
 BUSY = 0.5  # of a core: who reads with more than that waits little for the platform, and the next would wait for them
+
+
+class Clock:
+    """The CPU that one thread takes, made by itself and read by the others."""
+
+    def __init__(self) -> None:
+        self._noted = time.thread_time()
+        self._id: int | None = None
+        with suppress(AttributeError, OSError):  # macOS and Windows have none: there the last note counts
+            self._id = time.pthread_getcpuclockid(threading.get_ident())
+
+    def note(self) -> None:
+        """Note what the thread took so far; to be called by itself."""
+        self._noted = time.thread_time()
+
+    def seconds(self) -> float:
+        """Seconds of CPU that it took, up to now or up to the last note."""
+        if self._id is not None:
+            with suppress(OSError):  # the thread has ended
+                return time.clock_gettime(self._id)
+        return self._noted
 
 
 class Crew:
     """Reads *entries* with up to *size* threads into *syncs*, which holds them back when it is full.
 
-    They begin one after the other, each while those before it rather wait than work: of threads that all have work,
-    one runs at a time, and to take turns costs them a fifth more.
+    They begin one after the other, each while those before it rather wait than work, and the writer does: of threads
+    that all have work one runs at a time, and to take turns costs them a fifth more.
     """
 
     def __init__(
@@ -34,6 +54,7 @@ class Crew:
         size: int,
         syncs: Handover,
         stop: threading.Event,
+        is_fail_fast: bool = False,
     ) -> None:
         self._reader = reader
         self._entries: Iterator[tuple[int, ContextEntry]] = iter(enumerate(entries))
@@ -41,12 +62,13 @@ class Crew:
         self._links_of = links_of
         self._syncs = syncs
         self._stop = stop
+        self._is_fail_fast = is_fail_fast
         self._lock = threading.Lock()
         self._size = min(size, len(entries))
         self._left = 0  # threads that have begun and not ended
         self._is_taken = False  # whether every entry is
         self._threads: list[threading.Thread] = []
-        self._clocks: list[int] = []  # of the CPU of each thread
+        self._clocks: list[Clock] = []  # of each thread
 
     def start(self) -> None:
         """Begin to read; every crew hands over one None when it is done."""
@@ -58,7 +80,8 @@ class Crew:
     def join(self) -> None:
         """Wait until every thread has ended; set the stop event before to make that soon."""
         for thread in self._threads:  # grows while it is walked
-            thread.join()
+            if thread.ident is not None:  # else the machine had none left to start
+                thread.join()
 
     def _begin_one(self) -> None:
         number = len(self._threads)
@@ -70,15 +93,16 @@ class Crew:
         thread.start()
 
     def _work(self, number: int) -> None:
+        clock = Clock()
+        self._clocks.append(clock)
         try:
-            if HAS_CLOCKS:
-                self._clocks.append(time.pthread_getcpuclockid(threading.get_ident()))
             if number:
                 self._wait_for_need()
             if len(self._threads) < self._size and not self._is_over():
                 self._begin_one()
             while (taken := self._take()) is not None:
                 self._read(*taken)
+                clock.note()
         except Interrupted:
             pass  # what is not finished writes no row (design §3)
         except BaseException as error:  # handed to the thread that waits, or it would wait for ever
@@ -100,8 +124,7 @@ class Crew:
 
     def _spent(self) -> float:
         """Seconds that reading took so far, and the writing of what was read: one more reader shortens neither."""
-        reading = sum(map(_seconds, self._clocks)) if HAS_CLOCKS else time.process_time()
-        return reading + self._syncs.at_work()
+        return sum(clock.seconds() for clock in self._clocks) + self._syncs.at_work()
 
     def _is_over(self) -> bool:
         return self._is_taken or self._stop.is_set()
@@ -127,11 +150,6 @@ class Crew:
             return taken
 
     def _hand_over(self, outcome: Outcome) -> None:
+        if self._is_fail_fast and isinstance(outcome, Sync) and outcome.outcome in BROKEN:
+            self._stop.set()
         self._syncs.put(outcome)
-
-
-def _seconds(clock: int) -> float:
-    try:
-        return time.clock_gettime(clock)
-    except OSError:  # its thread has ended
-        return 0.0

@@ -2,8 +2,9 @@
 
 import threading
 import time
+from collections import deque
 
-from .sync import READ, Sync
+from .sync import BROKEN, Sync
 
 Outcome = Sync | BaseException | None  # None: a crew is done
 
@@ -18,7 +19,7 @@ class Handover:
     """Holds back what was read until it is taken, all of it at once; safe to share between threads."""
 
     def __init__(self) -> None:
-        self._waiting: list[Outcome] = []
+        self._waiting: deque[Outcome] = deque()
         self._size = 0
         self._is_urgent = False
         self._is_closed = False
@@ -29,28 +30,34 @@ class Handover:
         self._room = threading.Condition(lock)
 
     def put(self, outcome: Outcome) -> None:
-        """Add *outcome*; waits while too much waits already. After `close` it is dropped."""
+        """Add *outcome*; a sync waits while too much waits already. After `close` it is dropped."""
         with self._room:
-            while self._size >= MOST and len(self._waiting) >= FEWEST and not self._is_closed:
+            while isinstance(outcome, Sync) and self._is_full() and not self._is_closed:
                 self._room.wait()
             if self._is_closed:
                 return
             self._waiting.append(outcome)
-            if isinstance(outcome, Sync) and outcome.outcome in READ:
-                self._size += 1 + (len(outcome.roster.rows) if outcome.roster else 0)
-            else:  # the end, or what may have to end all
-                self._is_urgent = True
+            self._size += _size(outcome)
+            # What is the end, or may have to end all, is not left waiting.
+            self._is_urgent = self._is_urgent or not isinstance(outcome, Sync) or outcome.outcome in BROKEN
             if self._is_due():
                 self._due.notify()
 
-    def take(self, seconds: float) -> list[Outcome]:
-        """Return what waits once it is enough or urgent, or after *seconds*: in the order in which it was put."""
+    def take(self, seconds: float) -> deque[Outcome]:
+        """Return a handful of what waits, once that is enough or urgent, or after *seconds*; in the order of `put`.
+
+        Of large rosters that is one: while one is written, no more of them are in memory than may wait.
+        """
         with self._due:
             self._at_work, self._since = self._seconds_at_work(), None
             if not self._is_due():
                 self._due.wait(seconds)
-            taken, self._waiting = self._waiting, []
-            self._size, self._is_urgent = 0, False
+            taken, size = deque[Outcome](), 0
+            while self._waiting and size < ENOUGH:
+                taken.append(self._waiting.popleft())
+                size += _size(taken[-1])
+            self._size -= size
+            self._is_urgent = self._is_urgent and bool(self._waiting)
             self._since = time.monotonic()
             self._room.notify_all()
             return taken
@@ -65,10 +72,21 @@ class Handover:
         with self._room:
             self._is_closed = True
             self._waiting.clear()
+            self._size = 0
             self._room.notify_all()
 
     def _is_due(self) -> bool:
         return self._is_urgent or self._size >= ENOUGH
 
+    def _is_full(self) -> bool:
+        return self._size >= MOST and len(self._waiting) >= FEWEST
+
     def _seconds_at_work(self) -> float:
         return self._at_work + (0.0 if self._since is None else time.monotonic() - self._since)
+
+
+def _size(outcome: Outcome) -> int:
+    """How much of what may wait *outcome* is: the members that it holds, whether they stay on the roster or not."""
+    if not isinstance(outcome, Sync) or outcome.roster is None:
+        return 1
+    return 1 + max(len(outcome.roster.rows), len(outcome.roster.reading.members))

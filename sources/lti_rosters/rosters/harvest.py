@@ -74,15 +74,19 @@ class Harvest:
 
     def _until_done(self, waiting: Handover, crews: int) -> Iterator[Sync]:
         while crews:
+            taken = waiting.take(GLANCE)
             if self.stop.is_set():
                 self._halt.set()
-            for outcome in waiting.take(GLANCE):
+            while taken:
+                outcome = taken.popleft()  # so that no roster outlasts its writing
                 if outcome is None:
                     crews -= 1
                 elif isinstance(outcome, BaseException):
                     raise outcome
                 else:
                     yield outcome
+                if self.stop.is_set():
+                    self._halt.set()
 
     def delisted(self) -> Iterator[ContextFacts]:
         """Yield, after the syncs, the contexts that the whole catalogue of their registration no longer names."""
@@ -164,7 +168,16 @@ class Harvest:
         registration, reader = plan.registration, self._reader(plan, transport)
         size = _share(registration.options.concurrency, self.made)
         links = LinkReader(reader, self._links or LinkLedger(self.ledger))
-        return Crew(reader, plan.entries, links, plan.links, size=size, syncs=waiting, stop=self._halt)
+        return Crew(
+            reader,
+            plan.entries,
+            links,
+            plan.links,
+            size=size,
+            syncs=waiting,
+            stop=self._halt,
+            is_fail_fast=self.is_fail_fast,
+        )
 
 
 def _share(concurrency: int, made: Sequence[Plan]) -> int:

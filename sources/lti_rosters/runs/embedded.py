@@ -1,7 +1,8 @@
 """dlt's DuckDB, but that a table without a row is filled as it is, and that its settings are looked up once.
 
-A merge writes every row twice, and in a first load there is nothing to merge with. And dlt looks for each of its
-settings anew whenever it makes a client, forty times in a load.
+A merge writes every row twice, and in a first load there is nothing to merge with. dlt looks for each of its
+settings anew whenever it makes a client, forty times in a load. And what a load reads once, on this machine, is
+compressed so that reading it is quick, not so that it is small.
 """
 
 from collections.abc import Collection
@@ -58,7 +59,7 @@ class Embedded(dlt.destinations.duckdb):
         return FillingClient
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
-        """What dlt is to know of DuckDB: a package's files are read here and once, so they may be a little larger."""
+        """What dlt is to know of DuckDB; a user's own settings of Parquet win."""
         found = super()._raw_capabilities()
         found.parquet_format = ParquetFormatConfiguration(compression="lz4")
         return found

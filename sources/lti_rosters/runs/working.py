@@ -142,8 +142,8 @@ def begin_anew(folder: Path) -> None:
 
 def waiting(folder: Path) -> int:
     """Bytes of the rows that wait in *folder* to be loaded."""
-    packages = _folders(folder / NORMALIZED)
-    return sum(path.stat().st_size for package in packages for path in (package / "new_jobs").iterdir())
+    jobs = (folder / NORMALIZED).glob("*/new_jobs/*")
+    return sum(path.stat().st_size for path in jobs)
 
 
 def clear(folder: Path) -> None:

@@ -135,9 +135,10 @@ class _Stream(httpcore.NetworkStream):
             self._stream.write(buffer, timeout)
             return
         try:
-            sent = _sent(self._socket, buffer)
+            ends = None if timeout is None else time.monotonic() + timeout
+            sent = _sent(self._socket, buffer, SLICE if timeout is None else min(SLICE, timeout))
             if sent < len(buffer):
-                _bound(self._socket, timeout)
+                _bound(self._socket, None if ends is None else max(0.001, ends - time.monotonic()))
                 self._socket.sendall(buffer[sent:])
         except TimeoutError as error:
             raise httpcore.WriteTimeout(str(error)) from error
@@ -165,9 +166,9 @@ def _bound(plain: socket.socket, timeout: float | None) -> None:
         plain.settimeout(timeout)
 
 
-def _sent(plain: socket.socket, buffer: bytes) -> int:
+def _sent(plain: socket.socket, buffer: bytes, timeout: float) -> int:
     """Send what goes out at once, under the bound that reading sets as well: nearly always that is all of it."""
-    _bound(plain, SLICE)
+    _bound(plain, timeout)
     try:
         return plain.send(buffer)
     except TimeoutError:
