@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import click
-from rich.console import Console
 
 from ..rosters.collection import collect_rarely
 from ..version import __version__
@@ -65,6 +64,8 @@ def _guarded(work: Callable[[], Any]) -> int:
 
 def _told(error: Exception) -> int:
     """Tell what no document could: an error before there was one, or a fault of our own."""
+    from rich.console import Console
+
     from ..errors import LtiRostersError
     from ..runs.run import unforeseen
     from ..runs.summary import error_document

@@ -10,7 +10,6 @@ from types import FrameType
 from typing import Any
 
 import click
-from rich.console import Console
 
 
 def as_json_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -20,22 +19,30 @@ def as_json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def result(document: dict[str, Any], show: Callable[..., None], *, as_json: bool) -> int:
     """Print *document* on stdout, as JSON or as *show* does it, and what broke it off on stderr."""
-    from ..runs.text import print_error
-
-    err = Console(stderr=True)
     try:
-        if not as_json:
-            show(document, Console(), err)
-        else:
+        if as_json:
             click.echo(json.dumps(document, indent=2))
-            if document["error"]:
-                print_error(document["error"], err)
+        if document["error"] or not as_json:
+            _in_words(document, show, as_json=as_json)
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit):
         # Whoever read our output has read enough (`| head`). Rich exits then, and Python would complain once
         # more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return int(document["exit_status"])
+
+
+def _in_words(document: dict[str, Any], show: Callable[..., None], *, as_json: bool) -> None:
+    # Not for JSON without an error: what sets words takes longer to import than they take to print.
+    from rich.console import Console
+
+    from ..runs.text import print_error
+
+    err = Console(stderr=True)
+    if as_json:
+        print_error(document["error"], err)
+    else:
+        show(document, Console(), err)
 
 
 def stop_on_signal() -> threading.Event:

@@ -2,8 +2,9 @@
 
 # ruff: noqa: FBT001 - click passes options by name
 
+from typing import Any
+
 import click
-from rich.console import Console
 
 from .output import as_json_option, result, stop_on_signal
 
@@ -52,7 +53,6 @@ def run(
     from ..runs.progress import shown
     from ..runs.run import Order
     from ..runs.run import run as carry_out
-    from ..runs.text import print_result
 
     order = Order(
         registrations=registrations,
@@ -65,9 +65,9 @@ def run(
         is_patient=not no_wait,
         is_fail_fast=fail_fast,
     )
-    with shown(progress, Console(stderr=True)) as watcher:
+    with shown(progress) as watcher:
         document = carry_out(order, watcher=watcher, stop=stop_on_signal())
-    return result(document, print_result, as_json=as_json)
+    return result(document, _print_result, as_json=as_json)
 
 
 @click.command()
@@ -80,9 +80,20 @@ def models(destination: str | None, as_json: bool) -> int:
     from ..runs.progress import shown
     from ..runs.run import Order
     from ..runs.run import run as carry_out
-    from ..runs.text import print_models
 
     order = Order(destination=destination, is_models_only=True, command="models")
-    with shown("auto", Console(stderr=True)) as watcher:
+    with shown("auto") as watcher:
         document = carry_out(order, watcher=watcher, stop=stop_on_signal())
-    return result(document, print_models, as_json=as_json)
+    return result(document, _print_models, as_json=as_json)
+
+
+def _print_result(document: dict[str, Any], *consoles: Any) -> None:
+    from ..runs.text import print_result
+
+    print_result(document, *consoles)
+
+
+def _print_models(document: dict[str, Any], *consoles: Any) -> None:
+    from ..runs.text import print_models
+
+    print_models(document, *consoles)

@@ -1,16 +1,20 @@
 """How a run shows that it goes on, on stderr: a line per registration on a terminal, log lines elsewhere."""
 
+from __future__ import annotations
+
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from typing import TYPE_CHECKING
 
 from ..rosters.planning import Plan
 from ..rosters.sync import BROKEN, Sync
 from .run import Watcher
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 LOG_EVERY = 10.0  # seconds between two log lines of a registration
 STEPS = {
@@ -23,18 +27,28 @@ STEPS = {
 
 
 @contextmanager
-def shown(kind: str, console: Console) -> Iterator[Watcher]:
-    """Give a watcher that shows progress: `bar`, `log`, `none`, or `auto` by whether this is a terminal."""
-    chosen = ("bar" if console.is_terminal else "log") if kind == "auto" else kind
+def shown(kind: str) -> Iterator[Watcher]:
+    """Give a watcher that shows progress: `bar`, `log`, `none`, or `auto` by whether stderr is a terminal."""
+    chosen = ("bar" if sys.stderr.isatty() else "log") if kind == "auto" else kind
     if chosen == "none":
         yield Watcher()
         return
     if chosen == "log":
-        yield _Lines(console.print).watcher()
+        yield _Lines(_say).watcher()
         return
+    # Only for bars: to import what draws them takes as long as to read a hundred courses.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.fields[failed]}"), console=console, transient=True) as progress:
         yield _Bars(progress).watcher()
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 class _Bars:
