@@ -37,6 +37,8 @@ SECTION = "lti_rosters"
 DISTINCT = frozenset(
     {"memberships", "membership_roles", "membership_log", "roster_syncs", "roles", "registrations"}
 )
+# Nor in one of these, but for marker rows: where a table holds no row, it is filled with what else there is.
+FILLABLE = DISTINCT | {"contexts"}
 # Loaded whatever else is selected: without them nobody could tell what the rest is worth, nor what its ids are.
 KEPT = ("roster_syncs", "registrations")
 

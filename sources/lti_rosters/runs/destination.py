@@ -18,7 +18,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from ..errors import ConfigurationError, DestinationError, LtiRostersError
 from ..settings.identity import Identity
-from ..source import DISTINCT, without_doubles
+from ..source import FILLABLE, without_doubles
 from .embedded import Embedded, note_unfilled
 from .failures import cause, failed, is_final
 from .lease import drop_staging, sole_reader, sole_writer
@@ -205,7 +205,7 @@ def _finish(pipeline: dlt.Pipeline, on_wait: Callable[[], None]) -> LoadInfo:
         if _is_duckdb(pipeline):
             drop_staging(pipeline)
             begin_anew(Path(pipeline.working_dir))
-            note_unfilled(pipeline, DISTINCT, waiting(Path(pipeline.working_dir)))
+            note_unfilled(pipeline, FILLABLE, waiting(Path(pipeline.working_dir)))
         # One merge at a time in DuckDB: it uses every core for each, and together they take its memory many times.
         info = pipeline.load(workers=1) if _is_duckdb(pipeline) else pipeline.load()
         drop_staging(pipeline)

@@ -59,6 +59,7 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{shown}:{PORTS[parts.scheme] if port is None else port}"
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(url: str) -> bool:
     """Tell whether the host of *url* is this machine: 127.0.0.0/8, ::1 or localhost."""
     return _is_own(urlsplit(url).hostname or "")
@@ -86,10 +87,10 @@ def check_url(url: str, what: str) -> None:
     if not url.lower().startswith(("https://", "http://")):
         raise ConfigurationError(f"{what} is not an absolute URL.", remedy="It must begin with https://")
     try:
-        origin(url)
+        place = origin(url)
     except ValueError as error:
         raise ConfigurationError(f"{what} is not a URL that can be used: {_reason(error)}.") from None
-    if url[:5].lower() != "https" and not is_loopback(url):
+    if not place.startswith("https:") and not is_loopback(place):
         raise ConfigurationError(
             f"{what} is {without_secrets(url)}: without TLS anybody on the way can read the token.",
             remedy="Use https:// (http:// is for this machine alone).",
