@@ -16,7 +16,7 @@ FEWEST = 8  # rosters that may wait, whatever their size
 
 
 class Handover:
-    """Holds back what was read until it is taken, all of it at once; safe to share between threads."""
+    """Holds back what was read until it is taken, a handful at once; safe to share between threads."""
 
     def __init__(self) -> None:
         self._waiting: deque[Outcome] = deque()
