@@ -12,7 +12,7 @@ from .member import Member as Member
 from .member import merge as merge
 from .member import read_members, read_names, text_or_none, whole_number
 
-message_of = attrgetter("message")
+_message_of = attrgetter("message")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def read_container(container: dict[str, Any]) -> Page:
         members=members,
         malformed=len(entries) - len(members),
         empty_body=False,
-        has_message=any(map(message_of, members)),  # as JSON text, which is never empty
+        has_message=any(map(_message_of, members)),  # as JSON text, which is never empty
     )
 
 

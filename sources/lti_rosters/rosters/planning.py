@@ -30,9 +30,8 @@ class Plan:
     is_whole: bool = True  # whether the entries are the whole catalogue of the registration
     faults: tuple[str, ...] = ()  # rows of the catalogue that could not be read
     failure: LtiRostersError | None = None
-    links: Mapping[ContextEntry, Sequence[ContextEntry]] = field(
-        default_factory=dict
-    )  # of the entries that have some
+    # Of the entries that have some.
+    links: Mapping[ContextEntry, Sequence[ContextEntry]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()  # rows that are passed over
 
     @property

@@ -209,9 +209,8 @@ def _take(reading: Reading, page: Page, rules: Rules) -> bool:
         reading.holders.update(user_id for user_id in listed if _matches(members[user_id], rules.role))
     brought = len(members) - before
     reading.doubles += doubles
-    if (
-        doubles and before and doubles > len(page.members) - len(listed)
-    ):  # else several enrolments of one person
+    within = len(page.members) - len(listed)  # doubles of one page: several enrolments of one person
+    if before and doubles > within:
         reading.is_unstable = True
     _check_size(len(reading.holders) if counts_holders else len(members), rules)
     return brought > 0
