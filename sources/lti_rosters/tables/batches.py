@@ -16,11 +16,12 @@ from .columns import arrow_rows, arrow_table
 
 # dlt's cost is per yielded table: 100-row tables cost fifteen times as much to extract as these.
 ROWS = 50_000
+# Members that become columns at once: while the processor still has them at hand, and long before a batch is full.
+HANDFUL = 2_000
 
 LINKS = "resource_link_memberships"
 
-# In place of a member: its user_id is never null, for null is no key.
-MARKER = ("", None, (), *[None] * (len(Member._fields) - 3))
+MARKER = pa.scalar("", pa.string())  # in place of a user_id, which is never null: null is no key
 
 
 Batch = Mapping[str, "pa.Table"]
@@ -56,13 +57,13 @@ class Gatherer:
 
     def __init__(self, load_id: str) -> None:
         self._load_id = load_id
-        self._rosters: list[Written] = []
+        self._rosters = _Rosters()
         self._rows: dict[str, list[Sequence[Any]]] = {}
         self._size = 0
 
     def add(self, roster: Written) -> Iterator[Batch]:
         """Add a roster; yields a batch whenever one is full."""
-        self._rosters.append(roster)
+        self._rosters.add(roster)
         self._size += len(roster.rows)
         if self._size >= ROWS:
             yield from self.flush()
@@ -92,54 +93,106 @@ class Gatherer:
     def flush(self) -> Iterator[Batch]:
         """Yield what is there, in slices of at most a batch."""
         rosters, rows = self._rosters, self._rows
-        self._rosters, self._rows, self._size = [], {}, 0
+        self._rosters, self._rows, self._size = _Rosters(), {}, 0
         small = {table: arrow_rows(table, of_table) for table, of_table in rows.items()}
         if small:
             yield small
         if rosters:
-            batch = _gathered(rosters, self._load_id)
-            del rosters  # the members are not needed while their tables are written
-            yield batch
+            yield _gathered(rosters.columns(), self._load_id)
 
 
-def _gathered(rosters: Sequence[Written], load_id: str) -> Batch:
-    """The tables of many rosters; nothing in here works row by row but the gathering of the columns.
+class _Columns(NamedTuple):
+    """Rosters and their members, side by side."""
+
+    rosters: Sequence[Written]  # without their rows
+    owners: pa.Array  # for each member the number of its roster
+    people: pa.ChunkedArray
+    states: pa.ChunkedArray
+    texts: Sequence[pa.ChunkedArray]  # what `memberships` has between role and sync
+    hashes: pa.ChunkedArray
+    amounts: Sequence[Held]  # what the few different lists of roles come to
+    numbers: pa.Array  # for each member the number of its list
+
+
+class _Rosters:
+    """Collects rosters as columns: a member is let go of as soon as Arrow has what is written of it."""
+
+    def __init__(self) -> None:
+        self._written: list[Written] = []
+        self._sizes: list[int] = []
+        self._loose: list[tuple[Member, str]] = []
+        self._chunks: list[list[pa.Array]] = []
+        self._lists: dict[tuple[str, ...], int] = {}
+        self._numbers: list[int] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._written)
+
+    def add(self, roster: Written) -> None:
+        """Add *roster* behind the others."""
+        self._written.append(roster._replace(rows=()))
+        self._sizes.append(len(roster.rows))
+        self._loose += roster.rows
+        if len(self._loose) >= HANDFUL:
+            self._pack()
+
+    def columns(self) -> _Columns:
+        """What was collected."""
+        if self._loose or not self._chunks:
+            self._pack()
+        people, states, *texts, hashes = (
+            pa.chunked_array(each, pa.string()) for each in zip(*self._chunks, strict=True)
+        )
+        return _Columns(
+            self._written,
+            _owners(self._sizes),
+            people,
+            states,
+            texts,
+            hashes,
+            [held(roles) for roles in self._lists],
+            pa.array(self._numbers, pa.int32()),
+        )
+
+    def _pack(self) -> None:
+        loose, self._loose = self._loose, []
+        hashes = [row_hash for _, row_hash in loose]
+        members = zip(*(member for member, _ in loose), strict=True) if loose else [()] * len(Member._fields)
+        user_ids, statuses, role_lists, *texts, _ = members
+        number = self._lists.setdefault
+        self._numbers += [number(roles, len(self._lists)) for roles in role_lists]
+        self._chunks.append([pa.array(each, pa.string()) for each in (user_ids, statuses, *texts, hashes)])
+
+
+def _gathered(columns: _Columns, load_id: str) -> Batch:
+    """The tables of many rosters; nothing in here works row by row.
 
     Behind the members of `memberships` and `membership_roles` stands a marker row for each roster: it puts an empty
     course in scope.
     """
-    members: list[Sequence[Any]] = [member for roster in rosters for member, _ in roster.rows]
-    owners = _owners([len(roster.rows) for roster in rosters])
-    members += [MARKER] * len(rosters)
-    user_ids, statuses, role_lists, *texts, _ = zip(*members, strict=True)
-    people, states = pa.array(user_ids, pa.string()), pa.array(statuses, pa.string())
-    hashes = [row_hash for roster in rosters for _, row_hash in roster.rows] + [None] * len(rosters)
-    amounts, numbers = _amounts(role_lists[: len(owners)])
-    told = (states, [*texts, hashes], amounts, numbers)
-    people_alone, states_alone = people.slice(0, len(owners)), states.slice(0, len(owners))
     return {
-        "memberships": _memberships(rosters, owners, people, told, load_id),
-        "membership_roles": _membership_roles(rosters, owners, people_alone, amounts, numbers, load_id),
-        "membership_log": _membership_log(
-            rosters, owners, people_alone, (states_alone, amounts, numbers), load_id
-        ),
+        "memberships": _memberships(columns, load_id),
+        "membership_roles": _membership_roles(columns, load_id),
+        "membership_log": _membership_log(columns, load_id),
     }
 
 
-def _memberships(
-    rosters: Sequence[Written], owners: pa.Array, people: pa.Array, told: Sequence[Any], load_id: str
-) -> pa.Table:
+def _memberships(columns: _Columns, load_id: str) -> pa.Table:
     """The members, then the marker rows."""
-    states, (*texts, hashes), amounts, numbers = told
-    owner = _Owner(rosters, _marked(owners, rosters), load_id)
-    # Left to arrow_table: an array made there may be in chunks, as a column beyond 2 GB has to be.
+    rosters = columns.rosters
+    owner = _Owner(rosters, _marked(columns.owners, rosters), load_id)
+    people = _with_rows(columns.people, pa.repeat(MARKER, len(rosters)))
+    nothing = pa.nulls(len(rosters), pa.string())
+    states, *texts, hashes = (
+        _with_rows(each, nothing) for each in (columns.states, *columns.texts, columns.hashes)
+    )
     return arrow_table(
         "memberships",
         [
             *owner.course,
             people,
             states,
-            _few([each.primary_role for each in amounts], _with_nulls(numbers, rosters)),
+            _few([each.primary_role for each in columns.amounts], _with_nulls(columns.numbers, rosters)),
             *texts,
             owner.sync_id,
             owner.observed_at,
@@ -149,29 +202,21 @@ def _memberships(
     )
 
 
-def _membership_roles(
-    rosters: Sequence[Written],
-    owners: pa.Array,
-    people: pa.Array,
-    amounts: Sequence[Held],
-    numbers: pa.Array,
-    load_id: str,
-) -> pa.Table:
+def _membership_roles(columns: _Columns, load_id: str) -> pa.Table:
     """A row for each role of each member, then the marker rows."""
-    roles = [role for each in amounts for role in each.roles]
-    ends = list(accumulate((len(each.roles) for each in amounts), initial=0))
-    places = pa.array([list(range(*ends_of)) for ends_of in pairwise(ends)], pa.list_(pa.int32())).take(
-        numbers
-    )
+    rosters = columns.rosters
+    roles = [role for each in columns.amounts for role in each.roles]
+    ends = list(accumulate((len(each.roles) for each in columns.amounts), initial=0))
+    of_lists = pa.array([list(range(*ends_of)) for ends_of in pairwise(ends)], pa.list_(pa.int32()))
+    places = of_lists.take(columns.numbers)
     members, chosen = pc.list_parent_indices(places), places.flatten()
-    owner = _Owner(rosters, _marked(owners.take(members), rosters), load_id)
-    markers = pa.repeat(pa.scalar("", pa.string()), len(rosters))
+    owner = _Owner(rosters, _marked(columns.owners.take(members), rosters), load_id)
     last = pa.repeat(pa.scalar(len(roles), pa.int32()), len(rosters))  # "" too: null is no key
     return arrow_table(
         "membership_roles",
         [
             *owner.course,
-            pa.concat_arrays([people.take(members), markers]),
+            _with_rows(columns.people.take(members), pa.repeat(MARKER, len(rosters))),
             _few([*(uri for uri, _ in roles), ""], pa.concat_arrays([chosen, last])),
             _few([raw for _, raw in roles], _with_nulls(chosen, rosters)),
             owner.sync_id,
@@ -180,26 +225,22 @@ def _membership_roles(
     )
 
 
-def _membership_log(
-    rosters: Sequence[Written], owners: pa.Array, people: pa.Array, told: Sequence[Any], load_id: str
-) -> pa.Table:
+def _membership_log(columns: _Columns, load_id: str) -> pa.Table:
     """A row for each member, and none for a roster without."""
-    states, amounts, numbers = told
-    learners = pa.array([each.is_learner and not each.is_test_user for each in amounts], pa.bool_()).take(
-        numbers
-    )
-    owner = _Owner(rosters, owners, load_id)
+    amounts, numbers, states = columns.amounts, columns.numbers, columns.states
+    learners = pa.array([each.is_learner and not each.is_test_user for each in amounts], pa.bool_())
+    owner = _Owner(columns.rosters, columns.owners, load_id)
     return arrow_table(
         "membership_log",
         [
             owner.sync_id,
-            people,
+            columns.people,
             *owner.course,
             owner.observed_at,
             states,
             _few([_roles_json(each) for each in amounts], numbers),
             _few([each.primary_role for each in amounts], numbers),
-            pc.and_(pc.equal(states, "Active"), learners),
+            pc.and_(pc.equal(states, "Active"), learners.take(numbers)),
             owner.load_id,
         ],
     )
@@ -221,13 +262,6 @@ def _few(values: Sequence[str], numbers: pa.Array) -> pa.Array:
     return pa.array(values, pa.string()).dictionary_encode().take(numbers)
 
 
-def _amounts(role_lists: Sequence[tuple[str, ...]]) -> tuple[list[Held], pa.Array]:
-    """What the few different lists of roles amount to, and for each member the number of its own."""
-    seen: dict[tuple[str, ...], int] = {}
-    numbers = [seen.setdefault(roles, len(seen)) for roles in role_lists]
-    return [held(roles) for roles in seen], pa.array(numbers, pa.int32())
-
-
 def _owners(sizes: Sequence[int]) -> pa.Array:
     """For each row the number of the roster that it belongs to, where the rosters have *sizes* rows."""
     ends = list(accumulate(sizes))
@@ -241,6 +275,11 @@ def _owners(sizes: Sequence[int]) -> pa.Array:
 def _marked(owners: pa.Array, rosters: Sequence[Written]) -> pa.Array:
     """*owners*, and one row more for each roster: its marker."""
     return pa.concat_arrays([owners, pa.array(range(len(rosters)), pa.int32())])
+
+
+def _with_rows(column: pa.ChunkedArray, rows: pa.Array) -> pa.ChunkedArray:
+    """*column*, and *rows* behind it; in chunks, as a column beyond 2 GB has to be."""
+    return pa.chunked_array([*column.chunks, rows])
 
 
 def _with_nulls(numbers: pa.Array, rosters: Sequence[Written]) -> pa.Array:
