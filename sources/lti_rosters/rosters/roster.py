@@ -3,7 +3,7 @@
 A roster is complete or it is an error; nothing in between leaves this module.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -272,17 +272,16 @@ def _roster(
     content = _content(rows, rules)
     if content == previous.roster_hash:
         return Roster(reading, rows, content, is_unchanged=True, readings=readings)
-    present = {member.user_id for member in on_it}
     seen, others = _split(previous.members(), rules.role) if rules.role else (None, [])
     before = previous.people() if seen is None else frozenset(hash(member.user_id) for member in seen)
-    now = {*map(hash, present)}
+    now = {hash(member.user_id) for member in on_it} if before else set()  # where nobody was, all arrived
     departures = len(before - now)
     if departures and (holds_back or departures <= reading.malformed):
         held_back = previous.members() if seen is None else seen
-        rows += _absent(held_back, present)
+        rows += _absent(held_back, on_it)
         departures, content = 0, _content(rows, rules)
     _check_size(len(rows), rules)  # of whom the role is asked for alone: the others are as they were
-    rows += _absent(others, present)
+    rows += _absent(others, on_it)
     return Roster(
         reading,
         rows,
@@ -290,7 +289,7 @@ def _roster(
         content == previous.roster_hash,
         readings,
         departures=departures,
-        arrivals=len(now - before),
+        arrivals=len(now - before) if before else len(on_it),
         before=len(before),
         shown=len(on_it),
     )
@@ -306,7 +305,11 @@ def _content(rows: Iterable[tuple[Member, str]], rules: Rules) -> str:
     return roster_hash([hashed for _, hashed in rows], (rules.identity, rules.key_id, rules.role))
 
 
-def _absent(members: Iterable[Member], present: set[str]) -> list[tuple[Member, str]]:
+def _absent(members: Sequence[Member], on_it: Iterable[Member]) -> list[tuple[Member, str]]:
+    """Those of *members* who are not *on_it*, as rows."""
+    if not members:
+        return []
+    present = {member.user_id for member in on_it}
     return [(member, row_hash(member)) for member in members if member.user_id not in present]
 
 

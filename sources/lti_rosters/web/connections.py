@@ -51,11 +51,10 @@ class Request:
 class Connections:
     """The connections to the origins that are asked, the last used first; safe to share between threads."""
 
-    def __init__(self, backend: Backend, certificates: ssl.SSLContext) -> None:
-        """*backend* opens sockets; *certificates* are the authorities to trust."""
+    def __init__(self, backend: Backend, certificates: Callable[[], ssl.SSLContext]) -> None:
+        """*backend* opens sockets; *certificates* gives the authorities to trust."""
         self._backend = backend
         self._certificates = certificates
-        self._certificates.set_alpn_protocols(["http/1.1"])
         self._idle: dict[str, list[tuple[float, httpcore.NetworkStream]]] = {}
         self._lock = threading.Lock()
         # The same for every page that is read with one token, which is kept no longer than the connections.
@@ -119,7 +118,7 @@ class Connections:
         host = url.raw_host.decode("ascii")
         is_secure = url.scheme == "https"
         stream = self._backend.connect_tcp(host, url.port or (443 if is_secure else 80), timeout)
-        return stream.start_tls(self._certificates, host, timeout) if is_secure else stream
+        return stream.start_tls(self._certificates(), host, timeout) if is_secure else stream
 
 
 class Body:

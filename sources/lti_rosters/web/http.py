@@ -43,10 +43,16 @@ class Response:
 class Wire:
     """What takes every request: straight to the platform, or through a proxy."""
 
-    def __init__(self, stop: threading.Event) -> None:
-        """Raises ConfigurationError where the environment names certificates or a proxy of no use."""
+    def __init__(self, stop: threading.Event, *, is_secure: bool = True) -> None:
+        """Raises ConfigurationError where the environment names certificates or a proxy of no use.
+
+        Certificates are read where *is_secure* says that TLS will be talked: that takes as long as a hundred pages.
+        """
         self.watch = Watch(stop)
-        self._certificates = certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+        named = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+        self._certificates = functools.partial(certificates, *named)
+        if is_secure:
+            self._certificates()  # where they are of no use, that is told before anything is asked
         self._direct = Connections(Backend(self.watch), self._certificates)
         proxy = proxy_url()
         self._proxied = self._proxy(proxy) if proxy else None
@@ -76,8 +82,8 @@ class Wire:
         return httpcore.HTTPProxy(
             proxy_url=httpcore.URL(scheme=at.raw_scheme, host=at.raw_host, port=at.port, target=at.raw_path),
             proxy_auth=proxy.raw_auth,
-            ssl_context=self._certificates,
-            proxy_ssl_context=self._certificates if at.scheme == "https" else None,
+            ssl_context=self._certificates(),
+            proxy_ssl_context=self._certificates() if at.scheme == "https" else None,
             max_connections=None,
             keepalive_expiry=IDLE,
             network_backend=Backend(self.watch),
@@ -162,6 +168,7 @@ def certificates(file: str | None, folder: str | None) -> ssl.SSLContext:
     context = _authorities(file, folder)
     # SSLKEYLOGFILE would have the keys of every session written to a file.
     context.keylog_filename = None  # type: ignore[assignment]
+    context.set_alpn_protocols(["http/1.1"])
     return context
 
 

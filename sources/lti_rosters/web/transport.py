@@ -92,7 +92,8 @@ class Transport:
 
     def __post_init__(self) -> None:
         """Set up the connections; raises ConfigurationError (http.Wire)."""
-        self._wire = http.Wire(self.stop)
+        is_secure = any(origin.startswith("https:") for origin in self.origins)
+        self._wire = http.Wire(self.stop, is_secure=is_secure)
 
     def close(self) -> None:
         """Close every connection."""
