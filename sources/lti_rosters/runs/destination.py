@@ -39,6 +39,7 @@ TIDY = {
     "RUNTIME__DLTHUB_TELEMETRY": "false",
     "RUNTIME__LOG_LEVEL": "CRITICAL",  # what goes wrong we tell ourselves, without a row of data
     "RUNTIME__INTERCEPT_SIGNALS": "false",  # we listen ourselves, so that what is complete is still loaded
+    "EXTRACT__NEXT_ITEM_MODE": "fifo",  # a batch is written before the next one: dlt would hold five of them
 }
 DUCKDB_KEYS = ("duckdb.credentials", "duckdb.credentials.database", "credentials", "credentials.database")
 EXTRAS = ("duckdb", "postgres")

@@ -98,7 +98,9 @@ class Gatherer:
         if small:
             yield small
         if rosters:
-            yield _gathered(rosters.columns(), self._load_id)
+            batch = _gathered(rosters.columns(), self._load_id)
+            del rosters  # what it holds beside the batch is not needed while that is written
+            yield batch
 
 
 class _Columns(NamedTuple):

@@ -141,6 +141,7 @@ class Body:
 
     def close(self) -> None:
         """Give the connection back, or close it where it cannot carry another request."""
+        self._reply.close()
         if self._reply.is_done and self._reply.is_reusable:
             self._back()
         else:

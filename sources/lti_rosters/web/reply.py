@@ -55,6 +55,10 @@ class Reply:
         chunks, self._chunks = self._chunks, []
         return chunks
 
+    def close(self) -> None:
+        """Let go of the parser: it and the reply hold each other, and garbage is collected seldom."""
+        del self._parser
+
     def _end(self) -> None:
         self.is_reusable = False
         if not self.status:
