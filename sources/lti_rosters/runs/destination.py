@@ -19,8 +19,9 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from ..errors import ConfigurationError, DestinationError, LtiRostersError
 from ..settings.identity import Identity
 from ..source import FILLABLE, without_doubles
-from .embedded import Embedded, note_unfilled
+from .embedded import Embedded
 from .failures import cause, failed, is_final
+from .first_load import note_unfilled
 from .lease import drop_staging, sole_reader, sole_writer
 from .models import Warehouse
 from .outdated import OutdatedError, check, note

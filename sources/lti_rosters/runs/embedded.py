@@ -5,7 +5,6 @@ settings anew whenever it makes a client, forty times in a load. And what a load
 compressed so that reading it is quick, not so that it is small.
 """
 
-from collections.abc import Collection
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +14,8 @@ from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.destination.configuration import ParquetFormatConfiguration
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 
-from ..tables.asking import opened, rows_of
-
 if TYPE_CHECKING:
     from .filling import FillingClient
-
-# Bytes of a first load's files up to which DuckDB is quicker by itself: it fills from one file at a time, and what
-# a second thread could compress meanwhile is less than the two cost each other. At five times that it is not.
-ONE_THREAD = 20_000_000
 
 
 @configspec
@@ -81,19 +74,3 @@ class Embedded(dlt.destinations.duckdb):
         client: FillingClient = super().client(*told, **named)  # type: ignore[assignment]
         client.unfilled = self.unfilled
         return client
-
-
-def note_unfilled(pipeline: dlt.Pipeline, tables: Collection[str], size: int) -> None:
-    """Have the next load of *pipeline*, of *size* bytes, fill those of *tables* directly that hold no row now.
-
-    To be called while nobody else writes, for tables of which a load holds no key twice. Of a package that was
-    begun some rows are there already, so that it is merged, which leaves no doubles.
-    """
-    if isinstance(pipeline.destination, Embedded):
-        with opened(pipeline.sql_client()) as client:
-            one = "SELECT 1 FROM {table} LIMIT 1"
-            held = {name for name in tables if any(rows_of(client, one, (), table=name))}
-            if not held and size < ONE_THREAD:
-                # Until the file is closed, after the load. Each table is filled once, so it may be laid out at once.
-                client.execute_sql("SET threads = 1; SET checkpoint_threshold = '1KB'")
-        pipeline.destination.unfilled = frozenset(tables) - held

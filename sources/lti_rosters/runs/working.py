@@ -140,10 +140,9 @@ def begin_anew(folder: Path) -> None:
             (package / APPLIED).replace(package / UPDATES)  # without it no staging table would be made
 
 
-def waiting(folder: Path) -> int:
-    """Bytes of the rows that wait in *folder* to be loaded."""
-    jobs = (folder / NORMALIZED).glob("*/new_jobs/*")
-    return sum(path.stat().st_size for path in jobs)
+def waiting(folder: Path) -> list[Path]:
+    """The files of rows that wait in *folder* to be loaded."""
+    return [*(folder / NORMALIZED).glob("*/new_jobs/*")]
 
 
 def clear(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,19 +22,24 @@ SQL_TYPES = {TEXT: "VARCHAR", NUMBER: "BIGINT", FLAG: "BOOLEAN", MOMENT: "TIMEST
 @contextmanager
 def opened(client: SqlClientBase[Any], *, patience: float | None = None) -> Iterator[SqlClientBase[Any]]:
     """Open *client* and close it; a DuckDB file that another process has open is waited for."""
-    end = time.monotonic() + (PATIENCE if patience is None else patience)
-    while True:
-        try:
-            client.open_connection()
-            break
-        except Exception as error:
-            if locked_by(error) is None or time.monotonic() >= end:
-                raise
-        time.sleep(POLL)
+    patiently(client.open_connection, patience)
     try:
         yield client
     finally:
         client.close_connection()
+
+
+def patiently(action: Callable[[], object], patience: float | None = None) -> None:
+    """Do *action*, again while a DuckDB file that it needs is open in another process."""
+    end = time.monotonic() + (PATIENCE if patience is None else patience)
+    while True:
+        try:
+            action()
+            return
+        except Exception as error:
+            if locked_by(error) is None or time.monotonic() >= end:
+                raise
+        time.sleep(POLL)
 
 
 def locked_by(error: BaseException | None) -> str | None:
