@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from commands import carried_out
 from lti_rosters.keys.signing import SigningKey
 from lti_rosters.reference.platform import member
 from lti_rosters.runs.destination import FINISHED, open_pipeline, own_staging
-from lti_rosters.runs.embedded import ONE_THREAD, Embedded, note_unfilled
+from lti_rosters.runs.embedded import Embedded
+from lti_rosters.runs.first_load import ROW_GROUP, WIDE, note_unfilled
 from lti_rosters.runs.lease import sole_reader
 from lti_rosters.runs.working import MOST_THREADS
 from lti_rosters.source import DISTINCT, FILLABLE, lti_rosters, without_doubles
@@ -48,7 +51,7 @@ def filled(school: School, *, is_repeated: bool = False, fillable: frozenset[str
         without_doubles(source)
         pipeline.extract(source)
         pipeline.normalize()
-        note_unfilled(pipeline, fillable, 0)
+        note_unfilled(pipeline, fillable, [])
         before = shutil.copytree(working, school.directory / "before")
         pipeline.load().raise_on_failed_jobs()
         pipeline.deactivate()
@@ -120,7 +123,7 @@ def test_a_table_with_a_row_is_merged_into(school: School) -> None:
 
     with school.settings():
         pipeline = open_pipeline(None, school.directory, database=school.database)
-        note_unfilled(pipeline, FILLABLE, 0)
+        note_unfilled(pipeline, FILLABLE, [])
         assert isinstance(pipeline.destination, Embedded)
         assert pipeline.destination.unfilled == {"membership_log"}
         pipeline.deactivate()
@@ -133,28 +136,63 @@ def test_a_table_with_a_row_is_merged_into(school: School) -> None:
     assert school.sql("SELECT COUNT(*) FROM membership_log") == [(30,)]
 
 
+def current(client: Any, *settings: str) -> list[Any]:
+    """What DuckDB has of *settings*."""
+    return [
+        value for name in settings for (value,) in rows_of(client, f"SELECT current_setting('{name}')", ())
+    ]
+
+
+def of_texts(path: Path, size: int) -> Path:
+    """A file of one row group that takes *size* bytes to read."""
+    pq.write_table(pa.table({"text": ["x" * 1_000 + str(number) for number in range(size // 1_000)]}), path)
+    return path
+
+
 @pytest.mark.parametrize(
-    ("size", "is_filled", "is_alone"),
-    [(0, False, True), (ONE_THREAD - 1, False, True), (ONE_THREAD, False, False), (0, True, False)],
+    ("is_filled", "size", "threads", "memory"),
+    [
+        (False, 1_000_000, 1, "122.0 MiB"),
+        (False, WIDE + 1_000_000, 1, "488.2 MiB"),
+        (True, 1_000_000, None, "488.2 MiB"),
+    ],
 )
-def test_a_small_first_load_takes_one_thread(
-    school: School, size: int, is_filled: bool, is_alone: bool
+def test_a_first_load_takes_one_thread_and_little_memory(
+    school: School, tmp_path: Path, *, is_filled: bool, size: int, threads: int | None, memory: str
 ) -> None:
-    """From then on until the file is closed; a large load, or a merge, has those of the settings."""
+    """Until the file is closed; a merge has what the settings say, and so has memory where rows are wide."""
     if is_filled:
         carried_out(school)
+    own = [min(os.cpu_count() or 1, MOST_THREADS), "488.2 MiB"]
     with school.settings():
         pipeline = open_pipeline(None, school.directory, database=school.database)
         with sole_reader(pipeline), opened(pipeline.sql_client()) as client:
-            [(before,)] = rows_of(client, "SELECT current_setting('threads')", ())
-            note_unfilled(pipeline, FILLABLE, size)
-            [(threads,)] = rows_of(client, "SELECT current_setting('threads')", ())
+            assert current(client, "threads", "memory_limit") == own
+            note_unfilled(pipeline, FILLABLE, [of_texts(tmp_path / "rows.parquet", size)])
+            assert current(client, "threads", "memory_limit") == [threads or own[0], memory]
         with opened(pipeline.sql_client()) as client:
-            assert list(rows_of(client, "SELECT current_setting('threads')", ())) == [(before,)]
+            assert current(client, "threads", "memory_limit") == own
         pipeline.deactivate()
 
-    assert before == min(os.cpu_count() or 1, MOST_THREADS)
-    assert threads == (1 if is_alone else before)
+
+def test_a_first_load_writes_row_groups_that_it_fills(school: School) -> None:
+    """The file is opened anew for that, under its name, and whoever had it open goes on; the next one has DuckDB's."""
+    groups = "SELECT MAX(count) FROM pragma_storage_info('lti_raw.numbers')"
+    rows = f"SELECT range FROM range({3 * ROW_GROUP})"
+    with school.settings():
+        pipeline = open_pipeline(None, school.directory, database=school.database)
+        with sole_reader(pipeline), opened(pipeline.sql_client()) as client:
+            client.execute_sql("CREATE SCHEMA lti_raw")
+            note_unfilled(pipeline, FILLABLE, [])
+            client.execute_sql(f"CREATE TABLE lti_raw.numbers AS {rows}")
+            assert client.execute_sql(groups) == [(ROW_GROUP,)]
+            names = "SELECT database_name, path FROM duckdb_databases() WHERE NOT internal"
+            assert client.execute_sql(names) == [(school.database.stem, str(school.database))]
+        with opened(pipeline.sql_client()) as client:
+            assert client.execute_sql("SELECT COUNT(*) FROM lti_raw.numbers") == [(3 * ROW_GROUP,)]
+            client.execute_sql(f"INSERT INTO lti_raw.numbers {rows}")
+            assert client.execute_sql(groups) == [(122_880,)]
+        pipeline.deactivate()
 
 
 def test_dlt_finds_the_destination_again(school: School) -> None:
