@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -193,6 +194,19 @@ def test_a_first_load_writes_row_groups_that_it_fills(school: School) -> None:
             client.execute_sql(f"INSERT INTO lti_raw.numbers {rows}")
             assert client.execute_sql(groups) == [(122_880,)]
         pipeline.deactivate()
+
+
+def test_who_else_has_the_file_open_keeps_it(school: School) -> None:
+    """In a notebook, somebody reads from the file while rosters are loaded into it."""
+    with duckdb.connect(str(school.database)) as reader:
+        reader.execute("CREATE TABLE numbers AS FROM range(1_000_000)")
+        reading = reader.execute("FROM numbers")
+        assert reading.fetchone() == (0,)
+
+        assert carried_out(school)["exit_status"] == 0
+
+        assert len(reading.fetchall()) == 999_999
+        assert reader.execute("SELECT COUNT(*) FROM lti_raw.memberships").fetchone() == (32,)
 
 
 def test_dlt_finds_the_destination_again(school: School) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -243,21 +243,29 @@ def _settings_of(pipeline: dlt.Pipeline) -> Any:
 
 
 def load(
-    pipeline: dlt.Pipeline, source: Any, identity: Identity, *, on_wait: Callable[[], None] = lambda: None
+    pipeline: dlt.Pipeline,
+    source: Any,
+    identity: Identity,
+    *,
+    look: ExitStack,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> list[str]:
     """Read *source*, load it and return the load ids; another load into the dataset is waited for.
+
+    Until *look* is closed a DuckDB is held open: by whoever knows that *source* has read what it needs of it.
 
     Raises what the source raised, or DestinationError; OutdatedError where it was read under an *identity* that
     the dataset no longer has, or before people were erased from it.
     """
 
     def work() -> LoadInfo | None:
-        with sole_reader(pipeline):
+        with look:
+            look.enter_context(sole_reader(pipeline))
             pipeline.run()  # without data: brings what dlt knows of the destination up to date
             note(pipeline, identity, asked(pipeline))
-        if _is_duckdb(pipeline):
-            without_doubles(source)
-        pipeline.extract(source)
+            if _is_duckdb(pipeline):
+                without_doubles(source)
+            pipeline.extract(source)
         return _finish(pipeline, on_wait)
 
     try:

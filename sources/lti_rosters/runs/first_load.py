@@ -49,8 +49,11 @@ def _prepare(client: SqlClientBase[Any], files: Iterable[Path]) -> None:
 def _in_row_groups(client: SqlClientBase[Any]) -> None:
     """Open the file of *client* anew: the size of row groups is told where a file is attached, which dlt does not.
 
-    Where another process takes it in between, it is waited for.
+    Where another process takes it in between, it is waited for. Whoever else has it open in this process, in a
+    notebook, would lose it: then nothing is done.
     """
+    if not _is_alone(client):
+        return
     here = "SELECT database_name, path FROM duckdb_databases() WHERE database_name = current_database()"
     [(name, path)] = rows_of(client, here, ())
     database = client.escape_column_name(name)
@@ -60,6 +63,12 @@ def _in_row_groups(client: SqlClientBase[Any]) -> None:
     patiently(lambda: client.execute_sql(attach))
     client.execute_sql(f"USE {database}")
     client.execute_sql("DETACH aside")
+
+
+def _is_alone(client: SqlClientBase[Any]) -> bool:
+    """Whether all connections to the file of *client* are copies of dlt's; before DuckDB 2.0 nobody can tell."""
+    ours = client.credentials.conn_pool._conn_borrows + 1
+    return list(rows_of(client, "SELECT * FROM duckdb_connection_count()", ())) == [(ours,)]
 
 
 def _width(path: Path) -> int:

@@ -6,7 +6,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,6 +151,12 @@ class _Run:
         if order.context_ids:
             made = plans(settings)
             self._check_contexts(made, _ledger(pipeline, made))
+        look = ExitStack()
+
+        def planned(made: Sequence[Plan]) -> None:
+            look.close()  # others may read from the file, or write to it, while rosters are read
+            self._planned(made)
+
         source = lti_rosters(
             settings=settings,
             context_ids=order.context_ids,
@@ -158,11 +164,13 @@ class _Run:
             full=order.is_full,
             fail_fast=order.is_fail_fast,
             stop=self._stop,
-            on_plan=self._planned,
+            on_plan=planned,
             on_sync=self._synced,
             on_delisted=self._journal.delisted,
         )
-        self._more["load_ids"] = load(pipeline, source, settings.handling, on_wait=self._say_loading)
+        self._more["load_ids"] = load(
+            pipeline, source, settings.handling, look=look, on_wait=self._say_loading
+        )
 
     def _read_only(self, settings: Settings) -> None:
         """Read every roster against what is loaded, and write nothing, not even dlt's own working files."""
