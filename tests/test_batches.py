@@ -8,7 +8,7 @@ import pytest
 
 from lti_rosters.providers.member import read_members
 from lti_rosters.rosters.fingerprint import row_hash
-from lti_rosters.tables.batches import Gatherer, Written
+from lti_rosters.tables.batches import HANDFUL, Gatherer, Written
 
 CONTEXT = "http://purl.imsglobal.org/vocab/lis/v2/membership#"
 TEST_USER = "http://purl.imsglobal.org/vocab/lti/system/person#TestUser"
@@ -40,6 +40,33 @@ def test_every_roster_has_one_marker(table: str) -> None:
     found = rows(table, written(1, ADA, BO), written(2), written(3, CY))
 
     assert [row["context_key"] for row in found if row["user_id"] == ""] == ["key1", "key2", "key3"]
+
+
+@pytest.mark.parametrize("sizes", [(0, HANDFUL - 1, 700, 0, 1, HANDFUL, 0), (2 * HANDFUL + 1,), (0, 0)])
+def test_rosters_keep_their_order_and_their_members(sizes: tuple[int, ...]) -> None:
+    """Whatever is made into columns at once: no member is lost between two handfuls, or goes to another course."""
+    rosters = [
+        written(number, *({"user_id": f"{number}-{each}", "roles": [f"r{each % 7}"]} for each in range(size)))
+        for number, size in enumerate(sizes)
+    ]
+    people = [
+        (f"key{number}", f"{number}-{each}", f"r{each % 7}")
+        for number, size in enumerate(sizes)
+        for each in range(size)
+    ]
+    markers = [(f"key{number}", "", None) for number in range(len(sizes))]
+
+    of_members = [(row["context_key"], row["user_id"]) for row in rows("memberships", *rosters)]
+    of_roles = [
+        (row["context_key"], row["user_id"], row["raw_role"]) for row in rows("membership_roles", *rosters)
+    ]
+    of_log = [(row["context_key"], row["user_id"]) for row in rows("membership_log", *rosters)]
+    hashes = [row["row_hash"] for row in rows("memberships", *rosters)]
+
+    assert of_members == [each[:2] for each in people + markers]
+    assert of_roles == people + markers
+    assert of_log == [each[:2] for each in people]
+    assert hashes == [each for roster in rosters for _, each in roster.rows] + [None] * len(sizes)
 
 
 def test_members_stay_with_their_course() -> None:

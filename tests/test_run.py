@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+import pyarrow as pa
 import pytest
 
 from commands import active_learners, carried_out, files
@@ -16,6 +17,7 @@ from lti_rosters.rosters.sync import Sync
 from lti_rosters.runs.destination import tidy
 from lti_rosters.runs.lock import alone
 from lti_rosters.runs.run import Order, Watcher, run
+from lti_rosters.tables import batches
 from school import School, crowd
 
 HTML = Reply(200, [("Content-Type", "text/html")], b"<!doctype html><title>Sign in</title>")
@@ -590,3 +592,26 @@ def test_every_sync_is_told_to_the_watcher(school: School) -> None:
     carried_out(school, watcher=Watcher(on_sync=seen.append), is_dry=True)
 
     assert sorted(sync.outcome for sync in seen) == ["complete", "failed"]
+
+
+def test_a_batch_is_written_before_the_next_is_made(
+    school: School, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """dlt takes rows from a source while five batches wait to be written, unless it is told not to."""
+    for number in range(40):
+        school.add(f"many{number}", crowd(1_000, f"m{number}-"))
+    monkeypatch.setattr(batches, "ROWS", 5_000)  # as many as dlt writes at once
+    as_dlt_does = school.fork(tmp_path / "fork")
+
+    def most(of: School) -> int:
+        """Bytes that Arrow held at most while rosters came in."""
+        held: list[int] = []
+        watcher = Watcher(on_sync=lambda _: held.append(pa.total_allocated_bytes()))
+        assert carried_out(of, watcher=watcher)["exit_status"] == 0
+        return max(held) - min(held)
+
+    with monkeypatch.context() as asked:
+        asked.setenv("EXTRACT__NEXT_ITEM_MODE", "round_robin")
+        others = most(as_dlt_does)
+
+    assert most(school) * 2 < others
