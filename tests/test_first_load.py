@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from commands import carried_out
+from commands import carried_out, catalogued, desk
 from lti_rosters.keys.signing import SigningKey
 from lti_rosters.reference.platform import member
+from lti_rosters.runs import first_load
 from lti_rosters.runs.destination import FINISHED, open_pipeline, own_staging
 from lti_rosters.runs.embedded import Embedded
-from lti_rosters.runs.first_load import ROW_GROUP, WIDE, note_unfilled
+from lti_rosters.runs.first_load import ROW_GROUP, WIDE, note_unfilled, open_for_first_load
 from lti_rosters.runs.lease import sole_reader
 from lti_rosters.runs.working import MOST_THREADS
 from lti_rosters.source import DISTINCT, FILLABLE, lti_rosters, without_doubles
-from lti_rosters.tables.asking import opened, rows_of
+from lti_rosters.tables.asking import opened, patiently, rows_of
 from school import School, crowd
 
 OF_MEMBERS = ("memberships", "membership_roles", "membership_log")
@@ -150,29 +151,49 @@ def of_texts(path: Path, size: int) -> Path:
     return path
 
 
+FILLED = "memberships.0123456789.0.parquet"
+SMALL, OWN = 1_000_000, "488.2 MiB"
+
+
 @pytest.mark.parametrize(
-    ("is_filled", "size", "threads", "memory"),
+    ("is_merged", "name", "size", "memory"),
     [
-        (False, 1_000_000, 1, "122.0 MiB"),
-        (False, WIDE + 1_000_000, 1, "488.2 MiB"),
-        (True, 1_000_000, None, "488.2 MiB"),
+        (False, FILLED, SMALL, "122.0 MiB"),
+        (False, "_dlt_pipeline_state.0123456789.0.parquet", WIDE + SMALL, "122.0 MiB"),
+        (False, FILLED, WIDE + SMALL, OWN),  # wide rows
+        (False, "resource_link_memberships.0123456789.0.parquet", SMALL, OWN),  # merged
+        (True, FILLED, SMALL, OWN),
     ],
 )
 def test_a_first_load_takes_one_thread_and_little_memory(
-    school: School, tmp_path: Path, *, is_filled: bool, size: int, threads: int | None, memory: str
+    school: School, tmp_path: Path, *, is_merged: bool, name: str, size: int, memory: str
 ) -> None:
-    """Until the file is closed; a merge has what the settings say, and so has memory where rows are wide."""
-    if is_filled:
+    """Until the file is closed; a merge has what the settings say, and so has memory where more may be needed."""
+    if is_merged:
         carried_out(school)
-    own = [min(os.cpu_count() or 1, MOST_THREADS), "488.2 MiB"]
+    threads = min(os.cpu_count() or 1, MOST_THREADS)
     with school.settings():
         pipeline = open_pipeline(None, school.directory, database=school.database)
         with sole_reader(pipeline), opened(pipeline.sql_client()) as client:
-            assert current(client, "threads", "memory_limit") == own
-            note_unfilled(pipeline, FILLABLE, [of_texts(tmp_path / "rows.parquet", size)])
-            assert current(client, "threads", "memory_limit") == [threads or own[0], memory]
+            assert current(client, "threads", "memory_limit") == [threads, OWN]
+            note_unfilled(pipeline, FILLABLE, [of_texts(tmp_path / name, size)])
+            assert current(client, "threads", "memory_limit") == [threads if is_merged else 1, memory]
         with opened(pipeline.sql_client()) as client:
-            assert current(client, "threads", "memory_limit") == own
+            assert current(client, "threads", "memory_limit") == [threads, OWN]
+        pipeline.deactivate()
+
+
+def test_a_memory_of_ones_own_is_kept(
+    school: School, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever sets DuckDB's memory for the destination has it in a first load, too."""
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(school.database))
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS__GLOBAL_CONFIG", '{"memory_limit": "64MiB"}')
+    with school.settings():
+        pipeline = open_pipeline(None, school.directory)
+        with sole_reader(pipeline), opened(pipeline.sql_client()) as client:
+            note_unfilled(pipeline, FILLABLE, [of_texts(tmp_path / FILLED, SMALL)])
+            assert current(client, "threads", "memory_limit") == [1, "64.0 MiB"]
         pipeline.deactivate()
 
 
@@ -184,7 +205,7 @@ def test_a_first_load_writes_row_groups_that_it_fills(school: School) -> None:
         pipeline = open_pipeline(None, school.directory, database=school.database)
         with sole_reader(pipeline), opened(pipeline.sql_client()) as client:
             client.execute_sql("CREATE SCHEMA lti_raw")
-            note_unfilled(pipeline, FILLABLE, [])
+            open_for_first_load(pipeline)
             client.execute_sql(f"CREATE TABLE lti_raw.numbers AS {rows}")
             assert client.execute_sql(groups) == [(ROW_GROUP,)]
             names = "SELECT database_name, path FROM duckdb_databases() WHERE NOT internal"
@@ -196,17 +217,73 @@ def test_a_first_load_writes_row_groups_that_it_fills(school: School) -> None:
         pipeline.deactivate()
 
 
+SETTINGS = "SELECT value FROM duckdb_settings() WHERE name = 'threads'"
+
+
 def test_who_else_has_the_file_open_keeps_it(school: School) -> None:
     """In a notebook, somebody reads from the file while rosters are loaded into it."""
     with duckdb.connect(str(school.database)) as reader:
         reader.execute("CREATE TABLE numbers AS FROM range(1_000_000)")
+        before = reader.execute(SETTINGS).fetchall()
         reading = reader.execute("FROM numbers")
         assert reading.fetchone() == (0,)
 
         assert carried_out(school)["exit_status"] == 0
 
         assert len(reading.fetchall()) == 999_999
+        assert reader.execute(SETTINGS).fetchall() == before
         assert reader.execute("SELECT COUNT(*) FROM lti_raw.memberships").fetchone() == (32,)
+
+
+@pytest.mark.parametrize("name", ["aside.duckdb", "it's {an} %s odd.name.duckdb"])
+def test_the_file_may_have_any_name(school: School, name: str) -> None:
+    """What it is named while it is opened anew is no name of a file."""
+    database = school.directory / name
+    catalogued(school)
+
+    with desk(school) as at:
+        called = at.call("run", "--no-models", DESTINATION__DUCKDB__CREDENTIALS=str(database))
+
+    assert (called.status, called.err) == (0, called.err)
+    with duckdb.connect(str(database)) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM lti_raw.memberships").fetchone() == (32,)
+
+
+class Between:
+    """Another load, into the file that the first lets go of while it opens it anew."""
+
+    def __init__(self, school: School, finished: Path) -> None:
+        self._school = school
+        self._finished = finished
+
+    def __call__(self, action: Callable[[], object], patience: float | None = None) -> None:
+        """What the other load has left there when ours goes on."""
+        shutil.copy(self._finished, self._school.database)
+        patiently(action, patience)
+
+
+def test_what_was_loaded_while_the_file_was_let_go_of_is_merged_with(
+    school: School, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between closing and opening another directory's load may get in: then the tables are not filled, but merged."""
+    carried_out(school)
+    finished = shutil.copy(school.database, tmp_path / "finished.duckdb")
+    school.database.unlink()
+    shutil.rmtree(school.directory / ".lti_rosters")
+    monkeypatch.setattr(first_load, "patiently", Between(school, finished))
+
+    assert carried_out(school)["exit_status"] == 0
+
+    for table, key in (
+        ("memberships", "context_key, user_id"),
+        ("membership_roles", "context_key, user_id, role_uri"),
+        ("membership_log", "sync_id, user_id"),
+        ("contexts", "context_key"),
+        ("roles", "role_uri"),
+        ("roster_syncs", "sync_id"),
+    ):
+        [(rows, keys)] = school.sql(f"SELECT COUNT(*), COUNT(DISTINCT ({key})) FROM {table}")
+        assert rows == keys > 0, table
 
 
 def test_dlt_finds_the_destination_again(school: School) -> None:

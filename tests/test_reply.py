@@ -1,5 +1,8 @@
 """One response from its bytes, however they are cut: nothing lost, nothing taken that another reader would not."""
 
+import gc
+import sys
+import weakref
 from typing import Any
 
 import h11
@@ -151,3 +154,20 @@ def test_headers_are_found_in_whatever_case_and_read_as_they_were_meant() -> Non
     assert fields.get_list("LINK") == ["<a>; rel=next", "<é>"]
     assert (fields["X-Old"], fields.get("date", "none"), fields.get_list("date")) == ("Zürich", "none", [])
     assert ("LINK" in fields, "date" in fields, [*fields], len(fields)) == (True, False, ["link", "x-old"], 2)
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="counts references")
+def test_a_reply_that_is_done_with_is_no_garbage() -> None:
+    """Garbage is collected seldom in a run: a reply and its parser would stay for every page that was read."""
+    reply = Reply()
+    reply.feed(OK + SIZE + b"\r\nhi")
+    seen = weakref.ref(reply)
+
+    gc.disable()
+    try:
+        reply.close()
+        reply.close()
+        del reply
+        assert seen() is None
+    finally:
+        gc.enable()

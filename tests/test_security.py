@@ -8,6 +8,7 @@ import ssl
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -420,6 +421,20 @@ def test_unusable_ssl_cert_file_is_a_setting(
 
     with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
         Wire(threading.Event())
+
+
+@pytest.mark.parametrize(
+    ("urls", "is_told"),
+    [(["http://lms.example/c"], False), (["http://lms.example/c", "https://sso.lms.example/token"], True)],
+)
+def test_certificates_are_read_where_tls_will_be_talked(
+    urls: list[str], is_told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One origin with TLS among those of a registration is enough, before anything is asked."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent.pem"))
+
+    with pytest.raises(ConfigurationError) if is_told else nullcontext(), door(*urls):
+        pass
 
 
 def test_session_keys_are_never_written(

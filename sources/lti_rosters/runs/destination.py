@@ -21,17 +21,16 @@ from ..settings.identity import Identity
 from ..source import FILLABLE, without_doubles
 from .embedded import Embedded
 from .failures import cause, failed, is_final
-from .first_load import note_unfilled
+from .first_load import note_unfilled, open_for_first_load
 from .lease import drop_staging, sole_reader, sole_writer
 from .models import Warehouse
 from .outdated import OutdatedError, check, note
-from .working import begin_anew, clear, duckdb_bounds, staging_id, waiting, write_private
+from .working import LOAD_MEMORY, begin_anew, clear, duckdb_bounds, staging_id, waiting, write_private
 
 PIPELINE = "lti_rosters"
 DATASET = "lti_raw"
 DATABASE = "rosters.duckdb"  # not named like a schema in it, or DuckDB finds names ambiguous
 WORKING_DIRECTORY = ".lti_rosters"
-MEMORY_LIMIT = "512MB"  # of DuckDB in a load
 TARGET = "destination.json"  # which destination the packages in the working directory are meant for
 # What a load leaves behind is emptied (design §7): package files hold members' data.
 TIDY = {
@@ -129,7 +128,7 @@ def _destination(name: str | None, directory: Path, database: Path | None) -> An
 
 def _file(database: Path, directory: Path) -> Any:
     """The DuckDB file *database*: what its merges need beyond a bounded memory goes to the working directory."""
-    bounds = duckdb_bounds(directory / WORKING_DIRECTORY, MEMORY_LIMIT)
+    bounds = duckdb_bounds(directory / WORKING_DIRECTORY, LOAD_MEMORY)
     credentials = DuckDbCredentials(global_config=bounds)
     credentials.database = str(
         database
@@ -203,6 +202,7 @@ def _finish(pipeline: dlt.Pipeline, on_wait: Callable[[], None]) -> LoadInfo:
     # Not pipeline.run(): before a first load it would find no dataset and throw the packages away.
     pipeline.normalize()
     with sole_writer(pipeline, on_wait=on_wait):
+        open_for_first_load(pipeline)
         check(pipeline, asked(pipeline))
         if _is_duckdb(pipeline):
             drop_staging(pipeline)
@@ -252,7 +252,7 @@ def load(
 ) -> list[str]:
     """Read *source*, load it and return the load ids; another load into the dataset is waited for.
 
-    Until *look* is closed a DuckDB is held open: by whoever knows that *source* has read what it needs of it.
+    A DuckDB is held open until *look* is closed, which the caller does once *source* has read what it needs of it.
 
     Raises what the source raised, or DestinationError; OutdatedError where it was read under an *identity* that
     the dataset no longer has, or before people were erased from it.

@@ -25,6 +25,7 @@ PRIVATE_DIRECTORY, PRIVATE_FILE = 0o700, 0o600
 STAGING = "staging"  # holds what tells this directory's staging tables from those of others
 SPILL = "spill"  # of DuckDB: rows; beside the pipeline's folder
 MOST_THREADS = 4  # of DuckDB: each of them needs some 125 MB
+LOAD_MEMORY = "512MB"  # of DuckDB, in a load
 EXTRACTED, NORMALIZED, LOADED = "normalize/extracted", "load/normalized", "load/loaded"
 VERSIONS = {"normalize": NormalizeStorage.STORAGE_VERSION, "load": LoadStorage.STORAGE_VERSION}
 JOBS = ("new_jobs", "started_jobs", "completed_jobs", "failed_jobs")

@@ -21,7 +21,7 @@ HANDFUL = 2_000
 
 LINKS = "resource_link_memberships"
 
-MARKER = pa.scalar("", pa.string())  # in place of a user_id, which is never null: null is no key
+MARKER = ""  # in place of a user_id, which is never null: null is no key
 
 
 Batch = Mapping[str, "pa.Table"]
@@ -91,7 +91,7 @@ class Gatherer:
         self.add_row(LINKS, (*owner, "", None, None, None))
 
     def flush(self) -> Iterator[Batch]:
-        """Yield what is there, in slices of at most a batch."""
+        """Yield what is there: rows of the small tables, then those of the members."""
         rosters, rows = self._rosters, self._rows
         self._rosters, self._rows, self._size = _Rosters(), {}, 0
         small = {table: arrow_rows(table, of_table) for table, of_table in rows.items()}
@@ -123,7 +123,8 @@ class _Rosters:
         self._written: list[Written] = []
         self._sizes: list[int] = []
         self._loose: list[tuple[Member, str]] = []
-        self._chunks: list[list[pa.Array]] = []
+        # Of user_id, status, what `memberships` has between role and sync, and the row's hash.
+        self._chunks: list[list[pa.Array]] = [[] for _ in range(12)]
         self._lists: dict[tuple[str, ...], int] = {}
         self._numbers: list[int] = []
 
@@ -135,16 +136,14 @@ class _Rosters:
         self._written.append(roster._replace(rows=()))
         self._sizes.append(len(roster.rows))
         self._loose += roster.rows
-        if len(self._loose) >= HANDFUL:
+        while len(self._loose) >= HANDFUL:
             self._pack()
 
     def columns(self) -> _Columns:
         """What was collected."""
-        if self._loose or not self._chunks:
+        if self._loose:
             self._pack()
-        people, states, *texts, hashes = (
-            pa.chunked_array(each, pa.string()) for each in zip(*self._chunks, strict=True)
-        )
+        people, states, *texts, hashes = (pa.chunked_array(each, pa.string()) for each in self._chunks)
         return _Columns(
             self._written,
             _owners(self._sizes),
@@ -157,13 +156,15 @@ class _Rosters:
         )
 
     def _pack(self) -> None:
-        loose, self._loose = self._loose, []
-        hashes = [row_hash for _, row_hash in loose]
-        members = zip(*(member for member, _ in loose), strict=True) if loose else [()] * len(Member._fields)
-        user_ids, statuses, role_lists, *texts, _ = members
+        """Make columns of a handful of members."""
+        loose, self._loose = self._loose[:HANDFUL], self._loose[HANDFUL:]
+        user_ids, statuses, role_lists, *texts, _ = zip(*(member for member, _ in loose), strict=True)
         number = self._lists.setdefault
         self._numbers += [number(roles, len(self._lists)) for roles in role_lists]
-        self._chunks.append([pa.array(each, pa.string()) for each in (user_ids, statuses, *texts, hashes)])
+        columns = (user_ids, statuses, *texts, [row_hash for _, row_hash in loose])
+        for chunks, column in zip(self._chunks, columns, strict=True):
+            made = pa.array(column, pa.string())
+            chunks += made.chunks if isinstance(made, pa.ChunkedArray) else [made]  # that is one beyond 2 GB
 
 
 def _gathered(columns: _Columns, load_id: str) -> Batch:
@@ -183,7 +184,7 @@ def _memberships(columns: _Columns, load_id: str) -> pa.Table:
     """The members, then the marker rows."""
     rosters = columns.rosters
     owner = _Owner(rosters, _marked(columns.owners, rosters), load_id)
-    people = _with_rows(columns.people, pa.repeat(MARKER, len(rosters)))
+    people = _with_rows(columns.people, _markers(rosters))
     nothing = pa.nulls(len(rosters), pa.string())
     states, *texts, hashes = (
         _with_rows(each, nothing) for each in (columns.states, *columns.texts, columns.hashes)
@@ -218,7 +219,7 @@ def _membership_roles(columns: _Columns, load_id: str) -> pa.Table:
         "membership_roles",
         [
             *owner.course,
-            _with_rows(columns.people.take(members), pa.repeat(MARKER, len(rosters))),
+            _with_rows(columns.people.take(members), _markers(rosters)),
             _few([*(uri for uri, _ in roles), ""], pa.concat_arrays([chosen, last])),
             _few([raw for _, raw in roles], _with_nulls(chosen, rosters)),
             owner.sync_id,
@@ -277,6 +278,10 @@ def _owners(sizes: Sequence[int]) -> pa.Array:
 def _marked(owners: pa.Array, rosters: Sequence[Written]) -> pa.Array:
     """*owners*, and one row more for each roster: its marker."""
     return pa.concat_arrays([owners, pa.array(range(len(rosters)), pa.int32())])
+
+
+def _markers(rosters: Sequence[Written]) -> pa.Array:
+    return pa.repeat(pa.scalar(MARKER, pa.string()), len(rosters))
 
 
 def _with_rows(column: pa.ChunkedArray, rows: pa.Array) -> pa.ChunkedArray:

@@ -77,6 +77,7 @@ class Connections:
             while not reply.status:
                 reply.feed(stream.read(PIECE, request.timeout))
         except BaseException:
+            reply.close()
             stream.close()
             raise
         body = Body(stream, reply, request.timeout, lambda: self._back(place, stream))

@@ -57,7 +57,7 @@ class Reply:
 
     def close(self) -> None:
         """Let go of the parser: it and the reply hold each other, and garbage is collected seldom."""
-        del self._parser
+        vars(self).pop("_parser", None)
 
     def _end(self) -> None:
         self.is_reusable = False
