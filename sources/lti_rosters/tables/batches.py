@@ -21,6 +21,8 @@ HANDFUL = 2_000
 
 LINKS = "resource_link_memberships"
 
+# Texts that are written of a member: without roles and message, with the hash.
+OF_A_MEMBER = len(Member._fields) - 1
 MARKER = ""  # in place of a user_id, which is never null: null is no key
 
 
@@ -123,8 +125,7 @@ class _Rosters:
         self._written: list[Written] = []
         self._sizes: list[int] = []
         self._loose: list[tuple[Member, str]] = []
-        # Of user_id, status, what `memberships` has between role and sync, and the row's hash.
-        self._chunks: list[list[pa.Array]] = [[] for _ in range(12)]
+        self._chunks: list[list[pa.Array]] = [[] for _ in range(OF_A_MEMBER)]
         self._lists: dict[tuple[str, ...], int] = {}
         self._numbers: list[int] = []
 
