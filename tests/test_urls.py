@@ -54,6 +54,7 @@ def test_origin(url: str, expected: str) -> None:
         "https:///x",
         "https://a.example:port/",
         "https://a.example:99999/",
+        "https://a.example:0/",
         "https://[::1/x",
         "https://a.example\\@evil.example/",
         "https://a.exa\nmple/",
@@ -78,6 +79,7 @@ AUTHORITY = st.text("a1.:@[]%/\\\\?#\t 0x-_~éKk\u212a\u2100\u3002\uff0e\uff61\u
 @given(st.sampled_from(["https://", "http://", "HTTPS://", "https:", "https:///"]), AUTHORITY)
 @example("https://", "a@1")
 @example("https://", "1:1@a:01/")
+@example("https://", "0:0")
 def test_origin_is_where_httpx_would_connect(scheme: str, rest: str) -> None:
     """Whatever has an origin is what the client of the transport would connect to, or it refuses it.
 

@@ -55,6 +55,8 @@ def _origin(url: str) -> str:
     is_disguised = host is not None and host.isascii() and not parts.netloc.isascii()  # U+212A is a k
     if not host or is_disguised or not _HOST.fullmatch(host):
         raise ValueError("there is no host that can be read")
+    if port == 0:
+        raise ValueError("nobody listens at port 0, and who connects there takes it for none")
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}:{PORTS[parts.scheme] if port is None else port}"
 
