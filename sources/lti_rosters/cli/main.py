@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from ..rosters.collection import collect_rarely
+from ..rosters.collection import collect_no_more, collect_rarely
 from ..version import __version__
 from .check import check
 from .contexts import contexts
@@ -37,7 +37,9 @@ def main() -> NoReturn:
             )  # a title that this terminal cannot show is no fault
     if os.environ.get("LTI_ROSTERS_DEBUG"):
         _tell_more()
-    sys.exit(_guarded(lambda: commands.main(standalone_mode=False)))
+    status = _guarded(lambda: commands.main(standalone_mode=False))
+    collect_no_more()
+    sys.exit(status)
 
 
 def _tell_more() -> None:
