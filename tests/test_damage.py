@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator
@@ -341,3 +342,25 @@ def test_what_a_killed_load_spilled_is_removed(school: School) -> None:
     carried_out(school)
 
     assert not spilled.exists()
+
+
+@pytest.mark.parametrize("place", ["new_jobs", "started_jobs", "completed_jobs"])
+@pytest.mark.parametrize("normalized", [True, False])
+def test_what_dlt_was_copying_when_it_was_killed_is_removed(
+    loaded: School, normalized: bool, place: str
+) -> None:
+    """A copy under way has a name of hex digits, which is no job's; dlt would stumble over it at every run.
+
+    It copies where the directory of temporary files is on another disk.
+    """
+    loaded.add("c3", ["cid"])
+    leave_pending(loaded, normalized=normalized)
+    [package] = packages(loaded)
+    (package / place).mkdir(exist_ok=True)
+    (package / place / secrets.token_hex(16)).write_text("DELETE FROM")
+
+    told = carried_out(loaded)
+
+    assert (told["exit_status"], told["error"], told["warnings"]) == (0, None, [FINISHED])
+    assert loaded.members("c3") == {"cid"}
+    assert packages(loaded) == []
