@@ -74,8 +74,11 @@ def _prepare(client: SqlClientBase[Any], tables: Collection[str], files: Iterabl
 
 
 def _is_alone(client: SqlClientBase[Any]) -> bool:
-    """Whether nobody but dlt has the file of *client* open in this process; before DuckDB 2.0 nobody can tell."""
-    lent = client.credentials.conn_pool._conn_borrows  # each a copy of the one that the pool keeps
+    """Whether nobody but dlt has the file of *client* open in this process; False where that cannot be told."""
+    lent = getattr(client.credentials.conn_pool, "_conn_borrows", None)  # of dlt's own, which may rename it
+    if lent is None:
+        return False
+    # What was lent are copies of the connection that the pool keeps.
     return list(rows_of(client, "SELECT * FROM duckdb_connection_count()", ())) == [(lent + 1,)]
 
 
