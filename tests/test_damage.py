@@ -344,7 +344,7 @@ def test_what_a_killed_load_spilled_is_removed(school: School) -> None:
     assert not spilled.exists()
 
 
-@pytest.mark.parametrize("place", ["new_jobs", "started_jobs", "completed_jobs"])
+@pytest.mark.parametrize("place", ["new_jobs", "started_jobs", "completed_jobs", ".."])
 @pytest.mark.parametrize("normalized", [True, False])
 def test_what_dlt_was_copying_when_it_was_killed_is_removed(
     loaded: School, normalized: bool, place: str
@@ -357,10 +357,12 @@ def test_what_dlt_was_copying_when_it_was_killed_is_removed(
     leave_pending(loaded, normalized=normalized)
     [package] = packages(loaded)
     (package / place).mkdir(exist_ok=True)
-    (package / place / secrets.token_hex(16)).write_text("DELETE FROM")
+    left = package / place / secrets.token_hex(16)
+    left.write_text("DELETE FROM")
 
     told = carried_out(loaded)
 
     assert (told["exit_status"], told["error"], told["warnings"]) == (0, None, [FINISHED])
     assert loaded.members("c3") == {"cid"}
     assert packages(loaded) == []
+    assert not left.exists()

@@ -1,5 +1,6 @@
 """URLs: origins, what may be asked, what may be stored, parameters added."""
 
+from contextlib import suppress
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx
@@ -99,6 +100,16 @@ def test_origin_is_where_httpx_would_connect(scheme: str, rest: str) -> None:
     assert ours == f"{client.scheme}://{host}:{port}" or not ours.isascii()
 
 
+@settings(deadline=None)
+@given(st.text("a0:.-/[]1", max_size=12))
+@example("a:0/")
+def test_what_may_be_asked_has_an_origin(rest: str) -> None:
+    """A URL that is let through, by the short way too, is not refused later, in the middle of a run."""
+    with suppress(ConfigurationError):
+        check_url(f"https://{rest}", "memberships_url")
+        assert origin(f"https://{rest}")
+
+
 def test_origins_differ_by_port_and_scheme() -> None:
     """Another port or scheme is another origin."""
     three = {origin("https://a.example"), origin("https://a.example:444"), origin("http://a.example:443")}
@@ -134,6 +145,8 @@ def test_urls_that_may_be_asked(url: str) -> None:
         ("https://a b.example/", "white space"),
         ("https://a.example/\x07", "control character"),
         ("https://a.example:x/", "host or port"),
+        ("https://a.example:0/", "no port 0"),
+        ("https://a.example:00", "no port 0"),
         ("http://canvas.example/x", "without TLS"),
         ("http://127.0.0.1.evil.example/x", "without TLS"),
         ("http://128.0.0.1/x", "without TLS"),

@@ -175,12 +175,13 @@ def _remove_half_made(folder: Path) -> None:
         # would fail for good.
         if (folder / NORMALIZED / package.name).is_dir():
             shutil.rmtree(package)
-    # Killed while it copied a job that it had written elsewhere: the name of the copy is no job's, and dlt would
-    # stumble over it for good. What it was copying it asks for again.
-    for package in _pending(folder):
-        for path in (path for name in JOBS for path in (package / name).glob("*")):
-            if "." not in path.name and path.is_file():
-                path.unlink()
+    # Killed while it copied a job that it had written elsewhere, or wrote a file beside the packages: until it is
+    # whole its name has no dot, and is no job's, over which dlt would stumble for good. It asks for it again.
+    places = [folder / EXTRACTED, folder / NORMALIZED, folder / LOADED]
+    places += [package / name for package in _pending(folder) for name in JOBS]
+    for path in (path for place in places for path in place.glob("*")):
+        if "." not in path.name and path.is_file():
+            path.unlink()
 
 
 def _pending(folder: Path) -> Iterator[Path]:

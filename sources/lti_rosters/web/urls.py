@@ -26,7 +26,7 @@ SECRET_NAME = re.compile(
 ENCODED_OBJECT = re.compile(r"eyJ[\w-]+\.[\w-]+\.")  # a JWT: a secret under whatever name
 NESTING = 3  # how deep a URL within a parameter of a URL is looked into
 
-_PLAIN = re.compile(r"https://[a-z0-9][a-z0-9.-]*(:\d{1,4})?(/[!-\[\]-~]*)?")  # nearly all URLs
+_PLAIN = re.compile(r"https://[a-z0-9][a-z0-9.-]*(:[1-9]\d{0,3})?(/[!-\[\]-~]*)?")  # nearly all URLs
 _MORE = re.compile("[@?#;]")  # what is before none of these is scheme, host and path
 _AUTHORITY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)?//([^/?#]*)")
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff\\]")
@@ -56,7 +56,7 @@ def _origin(url: str) -> str:
     if not host or is_disguised or not _HOST.fullmatch(host):
         raise ValueError("there is no host that can be read")
     if port == 0:
-        raise ValueError("nobody listens at port 0, and who connects there takes it for none")
+        raise ValueError("there is no port 0, and who connects takes it for none")
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}:{PORTS[parts.scheme] if port is None else port}"
 
@@ -102,7 +102,7 @@ def check_url(url: str, what: str) -> None:
 def _reason(error: ValueError) -> str:
     """Say why *error* came, in words that never repeat the URL (urllib's do)."""
     text = str(error)
-    ours = ("a URL holds", "the scheme is", "there is no host")
+    ours = ("a URL holds", "the scheme is", "there is no")
     return text if text.startswith(ours) else "its host or port cannot be read"
 
 
