@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 
 import lti_rosters
 from lti_rosters.runs.run import Order, Watcher, run
+from patience import PATIENCE
 from school import School
 from starter import Started, start
 
@@ -120,9 +121,9 @@ class Desk:
 
 
 def ended(process: Process) -> Called:
-    """Wait for *process* to end, a minute at most."""
+    """Wait for *process* to end."""
     try:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         process.kill()
         raise

@@ -17,6 +17,7 @@ from lti_rosters.web.answer import Answer
 from lti_rosters.web.pace import Pace
 from lti_rosters.web.transport import Bounds, Call, Effort, Transport
 from lti_rosters.web.urls import origin
+from patience import PATIENCE
 
 TOKEN = "tkn-0123456789-abcdefghij-secret"
 
@@ -114,7 +115,7 @@ def at_once(count: int, act: Callable[[int], object]) -> list[object]:
     barrier = threading.Barrier(count)
 
     def one(number: int) -> object:
-        barrier.wait(10)
+        barrier.wait(PATIENCE)
         try:
             return act(number)
         except Exception as error:

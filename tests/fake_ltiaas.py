@@ -18,6 +18,7 @@ from lti_rosters.reference.platform import MEDIA_TYPE, ReferencePlatform
 from lti_rosters.reference.server import Reply, Request, Server
 from lti_rosters.settings.registration import Registration
 from lti_rosters.web.links import read_links, target
+from patience import PATIENCE
 
 CAMEL = {
     "user_id": "userId",
@@ -132,11 +133,13 @@ class FakeLtiaas:
                     "scope": SCOPE,
                 }
             )
-            with urllib.request.urlopen(self.lms.token_url, form.encode(), timeout=10) as answer:
+            with urllib.request.urlopen(self.lms.token_url, form.encode(), timeout=PATIENCE) as answer:
                 self._token = json.loads(answer.read())["access_token"]
         headers = {"Authorization": f"Bearer {self._token}", "Accept": MEDIA_TYPE}
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+            with urllib.request.urlopen(
+                urllib.request.Request(url, headers=headers), timeout=PATIENCE
+            ) as answer:
                 return answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
             return error.code, error.headers, error.read()

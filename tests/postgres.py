@@ -19,8 +19,9 @@ from typing import Any
 
 import psycopg2
 
+from patience import PATIENCE
+
 USER, PASSWORD = "loader", "of-tests-alone"
-STOPPED = 30.0  # seconds that the server has to start or stop
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Server:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        end = time.monotonic() + STOPPED
+        end = time.monotonic() + PATIENCE
         while True:
             try:
                 psycopg2.connect(self.url("postgres")).close()
@@ -58,7 +59,7 @@ class Server:
         """Stop it at once, as when its machine goes down; connections are cut."""
         if self.process is not None:
             self.process.send_signal(signal.SIGQUIT)
-            self.process.wait(STOPPED)
+            self.process.wait(PATIENCE)
             self.process = None
 
     def url(self, database: str) -> str:

@@ -45,6 +45,7 @@ from lti_rosters.reference.platform import (
 from lti_rosters.settings.registration import Registration
 from lti_rosters.web.answer import Answer
 from lti_rosters.web.fields import Fields
+from patience import PATIENCE
 
 GRANT = {"access_token": "tok-1", "token_type": "Bearer", "expires_in": 3600, "scope": SCOPE}
 DEFAULT = object()
@@ -444,22 +445,20 @@ def test_wait_for_the_token_of_another_thread_ends(error: type[Exception], tool_
 
         def slow(exchange: Any) -> Reply:
             asked.set()
-            answer.wait(10)
+            answer.wait(PATIENCE)
             return exchange.serve()
 
         platform.token_script = slow
         with connected(registered(platform, tool_key), stop=stop) as connection:
             first = threading.Thread(target=lambda: failure_or(lambda: connection.tokens.token(effort())))
             first.start()
-            assert asked.wait(5)
+            assert asked.wait(PATIENCE)
             if error is Interrupted:
                 stop.set()
-            begun = time.monotonic()
             with pytest.raises(error):
                 connection.tokens.token(effort(0.1))
-            assert time.monotonic() - begun < 5
             answer.set()
-            first.join(5)
+            first.join(PATIENCE)
 
 
 def failure_or(act: Callable[[], object]) -> object:

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from commands import SCHEMA, Desk, Process, desk, document, ended, files
 from lti_rosters.keys.signing import SigningKey
 from lti_rosters.reference.platform import Course, Exchange, Reply, member
+from patience import PATIENCE
 from school import School, crowd
 
 OPTIONS = (
@@ -50,8 +51,8 @@ def at(loaded: School) -> Iterator[Desk]:
 
 
 def until(happened: Callable[[], bool]) -> None:
-    """Wait until something happened, half a minute at most."""
-    end = time.monotonic() + 30
+    """Wait until something happened."""
+    end = time.monotonic() + PATIENCE
     while not happened():
         assert time.monotonic() < end, "it never happened"
         time.sleep(0.02)
@@ -179,7 +180,7 @@ def test_a_reader_that_has_read_enough_is_no_fault(at: Desk) -> None:
 
     err = process.stderr.read()
 
-    assert (process.wait(30), err) == (0, "")
+    assert (process.wait(PATIENCE), err) == (0, "")
 
 
 def test_a_terminal_without_unicode_is_no_fault(at: Desk) -> None:
@@ -300,17 +301,17 @@ def test_an_interrupt_loads_what_is_complete(school: School, number: signal.Sign
 
 def test_a_second_interrupt_ends_at_once(school: School) -> None:
     """While a platform says nothing, a second Ctrl-C does not wait for it."""
-    school.add("c1", script=lambda _: Reply(200, [], b"", delay=20))
+    school.add("c1", script=lambda _: Reply(200, [], b"", delay=2 * PATIENCE))
+    school.options["canvas"]["timeout"] = 2 * PATIENCE
     with desk(school) as at:
         process = at.start("run", "--no-models")
         until(lambda: bool(school.platform.roster_requests))
-        begun = time.monotonic()
         process.send_signal(signal.SIGINT)
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         called = ended(process)
 
-    assert (called.status, time.monotonic() - begun < 10, "Traceback" in called.err) == (130, True, False)
+    assert (called.status, "Traceback" in called.err) == (130, False)
 
 
 def test_the_schema_is_a_schema() -> None:

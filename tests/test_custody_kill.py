@@ -14,10 +14,10 @@ from commands import Desk, carried_out, desk
 from lti_rosters.custody.going_over import apply
 from lti_rosters.keys.signing import SigningKey
 from needles import ID, NAME, NEEDLES, found_in_files, holds, somebody
+from patience import PATIENCE
 from school import LINKS, School
 from test_custody import KEEP, MASKED, done, erased
 
-PATIENCE = 60.0  # seconds that a command has to come to its moment
 GLANCE = 0.0005  # seconds between two looks
 PEOPLE, WHO = 2_000, 1_999  # so that a transaction and a copy take long enough to be killed in
 TABLES = ("memberships", "membership_roles", "membership_log", LINKS)

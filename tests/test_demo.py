@@ -20,6 +20,7 @@ from rich.console import Console
 from commands import Called, Desk, document, files, valid
 from lti_rosters.demo import demo
 from lti_rosters.demo.campus import Campus, demo_campus
+from patience import PATIENCE
 
 SECONDS = 30  # on two cores with nothing else to do; tests share theirs
 HOSTILE = {
@@ -138,7 +139,7 @@ def test_the_command_to_try_next_works_as_printed(hostile: tuple[Path, Called]) 
     ]
     look, *others = map(shlex.split, commands)
 
-    shown = subprocess.run(look, cwd=directory, capture_output=True, text=True, timeout=60, check=True)
+    shown = subprocess.run(look, cwd=directory, capture_output=True, text=True, timeout=PATIENCE, check=True)
 
     assert "active_learners" in shown.stdout
     assert [command[:2] for command in others] == [["lti-rosters", "run"]] * 2

@@ -14,6 +14,7 @@ import pytest
 
 from lti_rosters.keys.signing import SigningKey, private_pem, public_jwk
 from lti_rosters.reference.platform import Course, ReferencePlatform, member
+from patience import PATIENCE
 
 SOURCES = Path(__file__).parent.parent / "sources"
 MISSING = "cryptography,dbt,duckdb,filelock,httpx,jwt,pyarrow"  # what dlt alone does not bring
@@ -76,7 +77,7 @@ def init(project: Path, repository: Path) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -203,7 +204,7 @@ def test_the_copy_loads_rosters(
         env=environment(tmp_path),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -23,6 +23,7 @@ from lti_rosters.rosters.planning import plans
 from lti_rosters.settings.registration import Options
 from lti_rosters.settings.registration_settings import FIELDS, OPTIONS
 from lti_rosters.settings.settings import Settings, read_settings
+from patience import PATIENCE
 from school import School
 
 ROOT = Path(__file__).parent.parent
@@ -136,7 +137,7 @@ def test_the_scheduled_pipeline_logs_no_member(school: School) -> None:
             env=environment | dict(at.environment),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
 
     assert done.returncode == 9, done.stderr

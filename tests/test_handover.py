@@ -11,9 +11,9 @@ from lti_rosters.rosters.handover import ENOUGH, FEWEST, MOST, Handover
 from lti_rosters.rosters.roster import Reading, Roster
 from lti_rosters.rosters.sync import COMPLETE, FAILED, UNAVAILABLE, Sync
 from lti_rosters.tables.ledger import ContextFacts
+from patience import PATIENCE
 
 LONG = 30.0  # seconds: nothing here waits that long unless it is wrong
-SOON = 5.0
 SOMEBODY = (Member("u", "Active", (), *[None] * 10), "hash")
 
 
@@ -35,7 +35,7 @@ def test_what_is_little_waits_for_its_moment() -> None:
 
     began = time.monotonic()
     assert [*handover.take(0.2)] == put
-    assert 0.15 < time.monotonic() - began < SOON
+    assert 0.15 < time.monotonic() - began < PATIENCE
     assert not handover.take(0.0)
 
 
@@ -52,7 +52,7 @@ def test_what_is_much_or_urgent_is_taken_at_once(last: Sync | BaseException | No
     taker = threading.Thread(target=lambda: taken.extend(handover.take(LONG)), daemon=True)
     taker.start()
     handover.put(last)
-    taker.join(SOON)
+    taker.join(PATIENCE)
 
     assert not taker.is_alive()
     assert taken[-1] is last
@@ -105,7 +105,7 @@ def test_closing_lets_everybody_go() -> None:
     reader = threading.Thread(target=handover.put, args=(sync(),), daemon=True)
     reader.start()
     handover.close()
-    reader.join(SOON)
+    reader.join(PATIENCE)
 
     assert not reader.is_alive()
     handover.put(sync(MOST))

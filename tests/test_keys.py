@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import PrivateFormat as Form
 
 from lti_rosters.errors import ConfigurationError
 from lti_rosters.keys.signing import new_key, private_pem, public_jwk, public_pem, read_key
+from patience import PATIENCE
 
 # The example of RFC 7638 §3.1: a public key, hence its numbers alone.
 RFC_7638_N = (
@@ -413,7 +414,7 @@ print(import_module_with_missing("lti_rosters.keys.signing").SigningKey.__name__
 """
 
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
 
     assert done.stdout == "SigningKey\n", done.stderr

@@ -15,9 +15,9 @@ import pytest
 
 from commands import Desk, active_learners, carried_out, desk
 from lti_rosters.reference.platform import member
+from patience import PATIENCE
 from school import School
 
-PATIENCE = 60.0  # seconds that a run has to come to the stage at which it is killed
 MOMENT = 0.002  # seconds between two looks
 LEARNER, ASSISTANT = (
     "Learner",

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from door import Hurry, at_once
 from lti_rosters.errors import Interrupted
 from lti_rosters.web.pace import Held, Pace
+from patience import PATIENCE
 
 FAR = float("inf")
 
@@ -100,8 +101,8 @@ def test_growth_wakes_who_waits() -> None:
         thread.start()
         assert not entered.is_set()
         pace.served(None)
-        assert entered.wait(5)
-    thread.join(5)
+        assert entered.wait(PATIENCE)
+    thread.join(PATIENCE)
 
 
 def test_hold_holds_everybody() -> None:

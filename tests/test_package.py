@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from lti_rosters import __version__
+from patience import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "sources" / "lti_rosters"
@@ -35,7 +36,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         str(folder),
         str(ROOT),
     ]
-    subprocess.run(command, check=True, timeout=300)
+    subprocess.run(command, check=True, timeout=PATIENCE)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -110,7 +111,7 @@ def test_the_wheel_alone_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
     commands = tmp_path / "bare" / ("Scripts" if os.name == "nt" else "bin")
     install = ["install", "--quiet", "--no-deps", "--no-compile", str(wheel)]
     subprocess.run(
-        [sys.executable, "-m", "pip", "--python", commands / "python", *install], check=True, timeout=300
+        [sys.executable, "-m", "pip", "--python", commands / "python", *install], check=True, timeout=PATIENCE
     )
     (bare,) = (tmp_path / "bare").rglob("site-packages")
     # Folders in a .pth are searched last, and the .pth of our own editable installation there is not read.
@@ -124,7 +125,7 @@ def test_the_wheel_alone_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=PATIENCE,
     )
 
     assert done.returncode == 0, done.stderr

@@ -21,6 +21,7 @@ from lti_rosters.errors import ConfigurationError
 from lti_rosters.keys.signing import SigningKey, new_key, private_pem
 from lti_rosters.settings.identity import Identity
 from lti_rosters.settings.settings import Fault, Options, Registration, Settings, read_settings
+from patience import PATIENCE
 
 URL = "https://lms.example/courses/1/names_and_roles"
 NRPS = """
@@ -1116,7 +1117,12 @@ def in_a_process(folder: Path) -> subprocess.CompletedProcess[str]:
         "except ConfigurationError as error:\n    print('ERROR', error)\n"
     )
     return subprocess.run(
-        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
 
 

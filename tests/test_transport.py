@@ -32,6 +32,7 @@ from lti_rosters.reference.refusals import maintenance, throttled
 from lti_rosters.reference.server import Reply, Request
 from lti_rosters.web.answer import RETRIED, retry_after, units_left
 from lti_rosters.web.transport import Call
+from patience import PATIENCE
 
 BODY = b'{"id": "x", "context": {"id": "c"}, "members": []}'
 GOOD = json_reply(BODY)
@@ -430,7 +431,7 @@ def test_one_throttled_registration_slows_no_other() -> None:
 
     def throttle(_: Request) -> Reply:
         held.set()
-        return Reply(429, [("Retry-After", "30")])
+        return Reply(429, [("Retry-After", "240")])
 
     with (
         Recorder(throttle) as slow,
@@ -439,14 +440,16 @@ def test_one_throttled_registration_slows_no_other() -> None:
         door(quick.origin, stop=threading.Event()) as second,
     ):
         ended: list[object] = []
-        thread = threading.Thread(target=lambda: ended.extend(at_once(1, lambda _: read(first, slow.origin))))
+        thread = threading.Thread(
+            target=lambda: ended.extend(at_once(1, lambda _: read(first, slow.origin, effort(2 * PATIENCE))))
+        )
         thread.start()
-        assert held.wait(5)
+        assert held.wait(PATIENCE)
         for _ in range(50):
             assert read(second, quick.origin).status == 200
         assert thread.is_alive()
         stop.set()
-        thread.join(5)
+        thread.join(PATIENCE)
 
     assert isinstance(ended[0], Interrupted)
     assert second.pace.limit == 8
@@ -556,9 +559,9 @@ def test_dripping_meets_the_deadline(head: bytes, more: bytes) -> None:
     finally:
         stopped.set()
         listener.close()
-        thread.join(5)
+        thread.join(PATIENCE)
 
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < PATIENCE
 
 
 def test_deadline_that_is_over_asks_nothing() -> None:
@@ -575,7 +578,7 @@ def test_stop_ends_a_wait_for_bytes() -> None:
 
     def slow(_: Request) -> Reply:
         arrived.set()
-        return replace(GOOD, delay=60)
+        return replace(GOOD, delay=2 * PATIENCE)
 
     with Recorder(slow) as server, door(server.origin, stop=stop) as transport:
         ended: list[object] = []
@@ -583,9 +586,9 @@ def test_stop_ends_a_wait_for_bytes() -> None:
             target=lambda: ended.extend(at_once(1, lambda _: read(transport, server.origin)))
         )
         thread.start()
-        assert arrived.wait(5)
+        assert arrived.wait(PATIENCE)
         stop.set()
-        thread.join(5)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
 
     assert isinstance(ended[0], Interrupted)

@@ -9,6 +9,7 @@ import httpcore
 import pytest
 
 from lti_rosters.web.wire import SLICE, Backend, Watch
+from patience import PATIENCE
 
 MUCH = b"member" * 5_000_000  # more than two sockets hold
 
@@ -17,7 +18,7 @@ MUCH = b"member" * 5_000_000  # more than two sockets hold
 def ends() -> Iterator[tuple[httpcore.NetworkStream, socket.socket]]:
     """A stream of ours, and the other end of it."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        stream = Backend(Watch(threading.Event())).connect_tcp(*server.getsockname(), timeout=5.0)
+        stream = Backend(Watch(threading.Event())).connect_tcp(*server.getsockname(), timeout=PATIENCE)
         other, _ = server.accept()
         with other:
             yield stream, other
@@ -36,8 +37,8 @@ def test_what_goes_out_in_parts_comes_whole(ends: tuple[httpcore.NetworkStream, 
 
     reader = threading.Thread(target=late, daemon=True)
     reader.start()
-    stream.write(MUCH, 20.0)
-    reader.join(20.0)
+    stream.write(MUCH, PATIENCE)
+    reader.join(PATIENCE)
 
     assert b"".join(read) == MUCH
 
@@ -48,8 +49,15 @@ def test_who_reads_nothing_is_not_waited_for(
 ) -> None:
     """The timeout bounds all of the writing, whether it is longer than the first attempt or not."""
     stream, _ = ends
-    began = time.monotonic()
-    with pytest.raises(httpcore.WriteTimeout):
-        stream.write(MUCH, timeout)
 
-    assert timeout - 0.05 < time.monotonic() - began < timeout + 0.4
+    def takes() -> float:
+        began = time.monotonic()
+        with pytest.raises(httpcore.WriteTimeout):
+            stream.write(MUCH, timeout)
+        return time.monotonic() - began
+
+    tries = [takes()]
+    while tries[-1] >= timeout + 0.4 and len(tries) < 9:  # the machine may have been busy
+        tries.append(takes())
+
+    assert timeout - 0.05 < min(tries) < timeout + 0.4

@@ -11,6 +11,7 @@ from replies import Page, Script, body, pages
 from lti_rosters.keys.signing import SigningKey
 from lti_rosters.reference.platform import Course, Exchange, Reply, member
 from lti_rosters.rosters.fingerprint import context_key
+from patience import PATIENCE
 from school import School
 
 
@@ -192,7 +193,7 @@ def test_first_of_two_entries_is_in_force_even_when_it_answers_last(school: Scho
     answered = threading.Event()
 
     def late(exchange: Exchange) -> Reply | None:
-        answered.wait(10)
+        answered.wait(PATIENCE)
         return pages(["ann"])(exchange)
 
     def second_page(exchange: Exchange) -> Reply:

@@ -11,6 +11,7 @@ from replies import Page, body, pages, url
 from lti_rosters.keys.signing import SigningKey
 from lti_rosters.reference.platform import MOODLE, Course, Exchange, Reply, member
 from lti_rosters.rosters.sync import Sync
+from patience import PATIENCE
 from school import Run, School, crowd
 
 
@@ -276,7 +277,7 @@ def blocked(until: threading.Event) -> Callable[[Exchange], Reply | None]:
     """A course that answers only a while after *until* is set."""
 
     def script(exchange: Exchange) -> Reply | None:
-        until.wait(20)
+        until.wait(PATIENCE)
         return replace(exchange.serve(), delay=NOTICED)
 
     return script
