@@ -449,8 +449,10 @@ def test_wait_for_the_token_of_another_thread_ends(error: type[Exception], tool_
             return exchange.serve()
 
         platform.token_script = slow
-        with connected(registered(platform, tool_key), stop=stop) as connection:
-            first = threading.Thread(target=lambda: failure_or(lambda: connection.tokens.token(effort())))
+        with connected(registered(platform, tool_key), stop=stop, timeout=2 * PATIENCE) as connection:
+            first = threading.Thread(
+                target=lambda: failure_or(lambda: connection.tokens.token(effort(2 * PATIENCE)))
+            )
             first.start()
             assert asked.wait(PATIENCE)
             if error is Interrupted:

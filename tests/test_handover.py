@@ -13,7 +13,7 @@ from lti_rosters.rosters.sync import COMPLETE, FAILED, UNAVAILABLE, Sync
 from lti_rosters.tables.ledger import ContextFacts
 from patience import PATIENCE
 
-LONG = 30.0  # seconds: nothing here waits that long unless it is wrong
+LONG = 2 * PATIENCE  # seconds: nothing here waits that long unless it is wrong
 SOMEBODY = (Member("u", "Active", (), *[None] * 10), "hash")
 
 

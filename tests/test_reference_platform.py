@@ -1012,10 +1012,10 @@ def test_a_delay_and_a_drip(tool: Tool, opened: Any) -> None:
 
 
 def test_closing_does_not_wait_for_slow_answers(tool: Tool) -> None:
-    """A platform closes at once, though an answer is delayed for an hour and another one drips."""
+    """A platform closes at once, though an answer is long delayed and another one drips."""
     with ReferencePlatform(CANVAS, tool_keys=[tool.jwk()]) as platform:
-        platform.routes["/slow"] = lambda _: Reply(delay=3600)
-        platform.routes["/drip"] = lambda _: Reply(body=b"x" * 99, drip=3600)
+        platform.routes["/slow"] = lambda _: Reply(delay=2 * PATIENCE)
+        platform.routes["/drip"] = lambda _: Reply(body=b"x" * 99, drip=2 * PATIENCE)
         pool = ThreadPoolExecutor(2)
         asked = [pool.submit(httpx.get, platform.origin + path, timeout=None) for path in ("/slow", "/drip")]
         while platform.in_flight < 2:

@@ -431,17 +431,17 @@ def test_one_throttled_registration_slows_no_other() -> None:
 
     def throttle(_: Request) -> Reply:
         held.set()
-        return Reply(429, [("Retry-After", "240")])
+        return Reply(429, [("Retry-After", "600")])
 
     with (
         Recorder(throttle) as slow,
         Recorder(always(GOOD)) as quick,
-        door(slow.origin, stop=stop) as first,
+        door(slow.origin, stop=stop, max_wait=600) as first,
         door(quick.origin, stop=threading.Event()) as second,
     ):
         ended: list[object] = []
         thread = threading.Thread(
-            target=lambda: ended.extend(at_once(1, lambda _: read(first, slow.origin, effort(2 * PATIENCE))))
+            target=lambda: ended.extend(at_once(1, lambda _: read(first, slow.origin, effort(3 * PATIENCE))))
         )
         thread.start()
         assert held.wait(PATIENCE)
@@ -516,7 +516,7 @@ def test_silence_amid_a_body_is_a_timeout() -> None:
 
 
 def dripping(head: bytes, more: bytes, stopped: threading.Event) -> tuple[socket.socket, threading.Thread]:
-    """A server that sends *head* and then *more* byte by byte, for ever."""
+    """A server that sends *head* and then *more* byte by byte, without an end."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -524,7 +524,8 @@ def dripping(head: bytes, more: bytes, stopped: threading.Event) -> tuple[socket
         with connection:
             connection.recv(65_536)
             connection.sendall(head)
-            while not stopped.wait(0.01):
+            end = time.monotonic() + 2 * PATIENCE
+            while not stopped.wait(0.01) and time.monotonic() < end:
                 try:
                     connection.sendall(more)
                 except OSError:
@@ -580,10 +581,12 @@ def test_stop_ends_a_wait_for_bytes() -> None:
         arrived.set()
         return replace(GOOD, delay=2 * PATIENCE)
 
-    with Recorder(slow) as server, door(server.origin, stop=stop) as transport:
+    with Recorder(slow) as server, door(server.origin, stop=stop, timeout=2 * PATIENCE) as transport:
         ended: list[object] = []
         thread = threading.Thread(
-            target=lambda: ended.extend(at_once(1, lambda _: read(transport, server.origin)))
+            target=lambda: ended.extend(
+                at_once(1, lambda _: read(transport, server.origin, effort(2 * PATIENCE)))
+            )
         )
         thread.start()
         assert arrived.wait(PATIENCE)
